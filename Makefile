@@ -1,0 +1,42 @@
+# TrackStack. `make` alone lists what there is.
+SHELL := /bin/sh
+PYTHON ?= $(shell command -v python3.13 || command -v python3.12 || command -v python3.11 || command -v python3)
+VENV := .venv
+RUN := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+
+export PORT ?= 8000
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint bench lock clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: $(STAMP) ## Prepare .venv (nothing happens when it is up to date)
+
+# The lock file decides whether the environment is current: the stamp holds its checksum, so that a fresh checkout with
+# an old .venv is noticed and a touched file is not.
+$(STAMP): requirements-dev.lock
+	@sh .ci/setup "$(PYTHON)" "$(VENV)"
+
+run: setup ## Bring up everything: web, worker, beat, PostgreSQL, Valkey, sandbox, demo data (PORT, TRACKSTACK_HOME)
+	@exec $(RUN) manage.py up
+
+test: setup ## Run every test
+	@sh .ci/browser
+	@$(RUN) -m pytest
+
+lint: setup ## ruff, mypy, import rules, missing migrations
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports
+	@$(RUN) manage.py makemigrations --check --dry-run
+	@$(RUN) manage.py check
+
+lock: setup ## Pin every dependency again, with hashes
+	@sh .ci/lock "$(RUN)"
+
+clean: ## Remove the environment and the data of this checkout
+	rm -rf $(VENV) var
