@@ -1,0 +1,227 @@
+"""Settings of TrackStack, all from the environment (see .env.example).
+
+Without DATABASE_URL and BROKER_URL the embedded engines under TRACKSTACK_HOME serve, and the secrets are made once and
+kept there. With DATABASE_URL set this is a deployment: every secret must be given, nothing is invented.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+
+from trackstack_site import embedded, env
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env.read_dotenv(BASE_DIR / ".env")
+
+TRACKSTACK_HOME = Path(env.read_text("TRACKSTACK_HOME") or BASE_DIR / "var").resolve()
+DATABASE_URL = env.read_text("DATABASE_URL")
+BROKER_URL = env.read_text("BROKER_URL")
+IS_EMBEDDED = not DATABASE_URL
+EMBEDDED = embedded.Engines(TRACKSTACK_HOME)
+
+DEBUG = env.read_bool("DEBUG", default=False)
+
+# --- Secrets ------------------------------------------------------------------------------------
+# Three rings with three jobs, so that each can be rotated alone: sessions and signing (SECRET_KEY), stored platform
+# credentials (CREDENTIALS_KEYS, Fernet, first one encrypts) and ingest key digests (API_KEY_PEPPERS, first one digests).
+SECRET_KEY = env.read_text("SECRET_KEY")
+CREDENTIALS_KEYS = env.read_list("CREDENTIALS_KEYS")
+API_KEY_PEPPERS = env.read_list("API_KEY_PEPPERS")
+if IS_EMBEDDED and not (SECRET_KEY and CREDENTIALS_KEYS and API_KEY_PEPPERS):
+    kept = EMBEDDED.secrets()
+    SECRET_KEY = SECRET_KEY or kept["SECRET_KEY"]
+    CREDENTIALS_KEYS = CREDENTIALS_KEYS or [kept["CREDENTIALS_KEYS"]]
+    API_KEY_PEPPERS = API_KEY_PEPPERS or [kept["API_KEY_PEPPERS"]]
+for name, value in (
+    ("SECRET_KEY", SECRET_KEY),
+    ("CREDENTIALS_KEYS", CREDENTIALS_KEYS),
+    ("API_KEY_PEPPERS", API_KEY_PEPPERS),
+):
+    if not value:
+        raise ImproperlyConfigured(
+            f"{name} is not set. DATABASE_URL is, so this is a deployment: see .env.example"
+        )
+
+ALLOWED_HOSTS = env.read_list("ALLOWED_HOSTS", ["*"] if IS_EMBEDDED else [])
+CSRF_TRUSTED_ORIGINS = env.read_list("CSRF_TRUSTED_ORIGINS")
+if env.read_bool("BEHIND_TLS_PROXY"):
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
+    SECURE_HSTS_SECONDS = 31_536_000
+
+INSTALLED_APPS = [
+    "trackstack_site.apps.TrackStackAdminConfig",
+    "trackstack_site.apps.SiteConfig",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.postgres",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "csp",
+    "django_htmx",
+    "template_partials",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "events",
+    "destinations",
+    "routing",
+]
+
+MIDDLEWARE = [
+    "trackstack_site.trace_id.TraceIdMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "trackstack_site.ingest_bypass.IngestBypassMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+
+ROOT_URLCONF = "trackstack_site.urls"
+WSGI_APPLICATION = "trackstack_site.wsgi.application"
+LOGIN_URL = "admin:login"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "trackstack_site.menu.menu",
+            ],
+        },
+    }
+]
+
+# --- PostgreSQL: the queue of record --------------------------------------------------------------
+# The pool is per process. Its timeout is short on purpose: when the database is away, ingest answers 503 soon
+# instead of piling up requests.
+DATABASES = {
+    "default": {
+        **env.parse_database_url(DATABASE_URL or EMBEDDED.database_url),
+        "ENGINE": "trackstack_site.embedded_postgres"
+        if IS_EMBEDDED
+        else "django.db.backends.postgresql",
+        "CONN_MAX_AGE": 0,
+        "CONN_HEALTH_CHECKS": True,
+    }
+}
+DATABASES["default"]["OPTIONS"]["pool"] = {
+    "min_size": 1,
+    "max_size": env.read_int("DATABASE_POOL_SIZE", 16, minimum=2),
+    "timeout": 3,
+    "reconnect_timeout": 10,
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- Celery: wakes workers, holds nothing that PostgreSQL does not --------------------------------
+CELERY_BROKER_URL = BROKER_URL or EMBEDDED.broker_url
+DELIVER_THREADS = env.read_int("DELIVER_THREADS", 16, minimum=2)
+
+# --- Processes (see trackstack_site/processes.py) ---------------------------------------------------
+WEB_HOST = env.read_text("WEB_HOST", "127.0.0.1" if IS_EMBEDDED else "0.0.0.0")  # noqa: S104
+WEB_WORKERS = env.read_int("WEB_WORKERS", 2, minimum=1)
+WEB_THREADS = env.read_int("WEB_THREADS", 8, minimum=1)
+DEMO_TRICKLE = env.read_bool("DEMO_TRICKLE", default=True)
+
+# --- Policy of this installation -------------------------------------------------------------------
+MAX_BODY_BYTES = 1024 * 1024
+MAX_EVENTS_PER_BATCH = 100
+DELIVERY_LEASE = timedelta(
+    seconds=env.read_int("DELIVERY_LEASE_SECONDS", 60, minimum=10)
+)
+LANES_PER_DESTINATION = env.read_int("LANES_PER_DESTINATION", 4, minimum=1)
+DELIVERY_RETRY_FOR = timedelta(hours=72)
+HTTP_TIMEOUT_SECONDS = env.read_int("HTTP_TIMEOUT_SECONDS", 15, minimum=1)
+# How many proxies in front of us append to X-Forwarded-For; 0 takes the connection's own address.
+TRUSTED_PROXY_COUNT = env.read_int("TRUSTED_PROXY_COUNT", 0)
+# Hosts or networks that outgoing requests may reach although they are private, for a webhook inside your own network.
+ALLOW_PRIVATE_ADDRESSES = env.read_list("ALLOW_PRIVATE_ADDRESSES")
+# Where destinations in sandbox mode send. Empty: sandbox mode is off, such destinations hold.
+SANDBOX_URL = env.read_text("SANDBOX_URL")
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "events.api.authentication.IngestKeyAuthentication"
+    ],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["events.api.parsers.EventsParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "events.api.problems.as_problem",
+    "UNAUTHENTICATED_USER": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "TrackStack ingest API",
+    "DESCRIPTION": "Send one canonical event name; TrackStack forwards it to every destination it is switched on for.",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_AUTHENTICATION": [],
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+}
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = True
+
+STATIC_URL = "static/"
+STATIC_ROOT = TRACKSTACK_HOME / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
+}
+WHITENOISE_USE_FINDERS = DEBUG
+
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "object-src": [NONE],
+        "base-uri": [NONE],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+    }
+}
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"json": {"()": "trackstack_site.logs.JsonFormatter"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+    "root": {"handlers": ["stderr"], "level": env.read_text("LOG_LEVEL", "INFO")},
+    "loggers": {"django.request": {"level": "ERROR"}},
+}
+AUTH_PASSWORD_VALIDATORS = [
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 12},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]

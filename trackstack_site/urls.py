@@ -1,0 +1,17 @@
+from django.contrib import admin
+from django.urls import include, path
+from django.views.generic import RedirectView
+
+from trackstack_site import probes
+
+urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
+    path("healthz", probes.healthz, name="healthz"),
+    path("readyz", probes.readyz, name="readyz"),
+    path("metrics", probes.metrics, name="metrics"),
+    path("", include("events.api.urls")),
+    path("admin/configure/", include("routing.urls")),
+    path("admin/", include("destinations.urls")),
+    path("admin/", include("events.urls")),
+    path("admin/", admin.site.urls),
+]
