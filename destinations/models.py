@@ -1,0 +1,239 @@
+"""Where it goes: configured accounts, the deliveries owed to them, and the requests made."""
+
+from __future__ import annotations
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.utils import timezone
+
+from destinations import platforms
+from destinations.credentials import EncryptedJSONField
+from destinations.platforms.base import Platform
+from events.models import Event, Source
+
+DESTINATION_BITS = 12
+MAX_DESTINATION_ID = (1 << DESTINATION_BITS) - 1
+
+
+def delivery_pk(event_pk: int, destination_id: int) -> int:
+    """The primary key of the delivery of an event to a destination.
+
+    One index thus serves three jobs: a second routing of the same pair fails, the deliveries of an event are a range,
+    and the newest come last.
+    """
+    return event_pk << DESTINATION_BITS | destination_id
+
+
+class EventMode(models.TextChoices):
+    RECOMMENDED = "recommended", "Recommended"
+    CUSTOM = "custom", "Custom"
+    EVERYTHING = "everything", "Everything"
+
+
+class Hold(models.TextChoices):
+    """Why deliveries are written but not sent."""
+
+    NONE = "", "Not held"
+    PAUSED = "paused", "Paused"
+    CREDENTIALS = "credentials", "Credentials refused"
+    CONFIGURATION = "configuration", "Configuration refused"
+
+
+class Destination(models.Model):
+    """One configured account of a platform."""
+
+    id = models.SmallAutoField(primary_key=True)
+    name = models.CharField(max_length=64, unique=True)
+    platform_key = models.CharField("platform", max_length=32)
+    is_enabled = models.BooleanField("enabled", default=True)
+    is_sandbox = models.BooleanField(
+        "sandbox",
+        default=False,
+        help_text="Send to the built-in sandbox instead of the platform.",
+    )
+    event_mode = models.CharField(
+        max_length=16, choices=EventMode, default=EventMode.RECOMMENDED
+    )
+    all_sources = models.BooleanField("every source", default=True)
+    sources = models.ManyToManyField(Source, blank=True, related_name="destinations")
+    settings = models.JSONField(
+        default=dict, blank=True, help_text="The platform's fields that are not secret."
+    )
+    secrets = EncryptedJSONField(
+        default=dict, blank=True, help_text="The platform's secret fields, encrypted."
+    )
+    hold = models.CharField(max_length=16, choices=Hold, default=Hold.NONE, blank=True)
+    hold_detail = models.CharField(max_length=400, blank=True)
+    held_at = models.DateTimeField(null=True, blank=True)
+    backoff_until = models.DateTimeField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="The platform failed as a whole: nothing is sent before this.",
+    )
+    failures = models.PositiveSmallIntegerField(
+        default=0, editable=False, help_text="Failed requests in a row."
+    )
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(id__lte=MAX_DESTINATION_ID, id__gte=1),
+                name="destination_id_fits_delivery_key",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def platform(self) -> Platform:
+        return platforms.get(self.platform_key)
+
+    @property
+    def config(self) -> dict[str, str]:
+        """Settings and secrets as the adapter takes them. Never render this."""
+        return {**self.settings, **self.secrets}
+
+
+class State(models.IntegerChoices):
+    WAITING = 1, "Waiting"
+    DELIVERED = 2, "Delivered"
+    SKIPPED = 3, "Skipped"
+    DEAD = 4, "Dead"
+
+
+class Delivery(models.Model):
+    """One event × destination. Waiting rows are the queue; `due_at` is pushed forward by a claim (the lease)."""
+
+    id = models.BigIntegerField(primary_key=True)
+    event = models.ForeignKey(
+        Event, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False
+    )
+    destination = models.ForeignKey(
+        Destination, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False
+    )
+    state = models.SmallIntegerField(choices=State, default=State.WAITING)
+    reason = models.CharField(max_length=32, default="", db_default="")
+    detail = models.CharField(max_length=400, default="", db_default="")
+    due_at = models.DateTimeField(null=True)
+    tries = models.PositiveSmallIntegerField(
+        default=0, db_default=0, help_text="Claims so far; counted when claimed."
+    )
+    attempts = ArrayField(
+        models.BigIntegerField(),
+        default=list,
+        db_default=[],
+        help_text="Ids of the attempts that carried it.",
+    )
+    created_at = models.DateTimeField()
+    settled_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            models.Index(
+                fields=["destination", "due_at"],
+                name="delivery_due",
+                condition=models.Q(state=State.WAITING),
+            ),
+            models.Index(
+                fields=["destination", "id"],
+                name="delivery_dead",
+                condition=models.Q(state=State.DEAD),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"delivery {self.pk}"
+
+
+class Attempt(models.Model):
+    """One HTTP request to a platform, carrying 1..n deliveries. Masked and capped when written."""
+
+    destination = models.ForeignKey(
+        Destination, on_delete=models.DO_NOTHING, db_constraint=False
+    )
+    delivery_ids = ArrayField(models.BigIntegerField())
+    started_at = models.DateTimeField()
+    latency_ms = models.PositiveIntegerField()
+    method = models.CharField(max_length=8)
+    url = models.CharField(max_length=500)
+    request_body = models.TextField()
+    status = models.PositiveSmallIntegerField(
+        null=True, help_text="HTTP status; empty when no answer came."
+    )
+    response_body = models.TextField(default="")
+    outcome = models.CharField(max_length=16)
+    detail = models.CharField(max_length=400, default="")
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.status or 'no answer'}"
+
+
+class LaneSlot(models.Model):
+    """A slot in which one worker delivers to a destination. Leased, so that a killed worker's slot frees itself."""
+
+    destination = models.ForeignKey(
+        Destination, on_delete=models.CASCADE, related_name="lane_slots"
+    )
+    slot = models.PositiveSmallIntegerField()
+    leased_until = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["destination", "slot"], name="lane_slot_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.destination_id}/{self.slot}"
+
+
+class LedgerState(models.TextChoices):
+    RECEIVED = "received"
+    DELIVERED = "delivered"
+    SKIPPED = "skipped"
+    DEAD = "dead"
+
+
+class LedgerEntry(models.Model):
+    """Counts per day × destination × event, written in the transaction that changes the state they count.
+
+    Workers only add entries (no hot rows to wait for); beat alone folds them into one total per key. Reading is always
+    a SUM over both.
+    """
+
+    day = models.DateField(help_text="UTC day on which the event was received.")
+    destination = models.ForeignKey(
+        Destination, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False
+    )
+    event_name = models.CharField(max_length=64)
+    state = models.CharField(max_length=16, choices=LedgerState)
+    reason = models.CharField(max_length=32, default="")
+    count = models.BigIntegerField()
+    is_total = models.BooleanField(default=False, db_default=False)
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["id"], name="ledger_to_fold", condition=models.Q(is_total=False)
+            ),
+            models.Index(fields=["day", "destination"], name="ledger_by_day"),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["day", "destination", "event_name", "state", "reason"],
+                name="ledger_one_total",
+                condition=models.Q(is_total=True),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.day} {self.event_name} {self.state} {self.count}"
