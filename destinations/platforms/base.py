@@ -1,0 +1,308 @@
+"""The contract every platform fulfils: describe yourself, build requests, read answers.
+
+Pure on purpose: no ORM, no clock, no network, no randomness. The same `build` thus serves delivery, `manage.py preview`
+and the golden files, and a wrong payload is found without sending one. See ADDING_A_PLATFORM.md.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, ClassVar
+
+import msgspec
+
+from events.payload import Payload
+
+Config = Mapping[str, str]
+
+
+class Kind(enum.StrEnum):
+    ADS = "ads"
+    ANALYTICS = "analytics"
+    CRM = "crm"
+    WAREHOUSE = "warehouse"
+    WEBHOOK = "webhook"
+
+
+class Field(msgspec.Struct, frozen=True, kw_only=True):
+    """One credential or setting of a platform; the destination form, its checks and the docs are grown from it."""
+
+    name: str
+    label: str
+    secret: bool = False
+    required: bool = False
+    pattern: str = ""
+    """Regular expression the whole value must match; empty: anything."""
+    help: str = ""
+    """Where the user finds the value."""
+    example: str = ""
+    """A made-up value of the right shape: shown in the form, and what the demo's sandbox destinations use."""
+    choices: tuple[tuple[str, str], ...] = ()
+    default: str = ""
+    multiline: bool = False
+
+    def problem(self, value: str) -> str:
+        """A sentence that says what is wrong with `value`, or an empty string."""
+        if not value:
+            return f"{self.label} is required." if self.required else ""
+        if self.choices and value not in {choice for choice, _ in self.choices}:
+            return f"{self.label} must be one of {', '.join(choice for choice, _ in self.choices)}."
+        if self.pattern and not re.fullmatch(self.pattern, value):
+            return f"{self.label} does not look right: {self.help or 'check it against the platform'}."
+        return ""
+
+
+class NativeId(msgspec.Struct, frozen=True, kw_only=True):
+    """The id a platform wants per event (conversion rule, conversion action, goal …)."""
+
+    label: str
+    pattern: str
+    help: str
+    required: bool = True
+    example: str = ""
+
+
+class Item(msgspec.Struct, frozen=True, kw_only=True):
+    """One delivery as an adapter sees it."""
+
+    key: int
+    """Names the delivery in outcomes; means nothing to the platform."""
+    event_id: str
+    """The dedup id: the same on every try."""
+    event: str
+    """Canonical or extension name."""
+    occurred_ms: int
+    """Unix time in milliseconds."""
+    payload: Payload
+    native_name: str = ""
+    """Resolved: the route's override, else the platform's own name for the event."""
+    native_id: str = ""
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """One HTTP request, ready to send. `items` are in the order of the body."""
+
+    method: str
+    url: str
+    headers: dict[str, str]
+    body: bytes
+    items: tuple[Item, ...]
+
+
+class Skip(msgspec.Struct, frozen=True, kw_only=True):
+    """An item the platform cannot carry, refused aloud: a code of `destinations.reasons` and what was missing."""
+
+    item: Item
+    reason: str
+    detail: str
+
+
+class Built(msgspec.Struct, frozen=True, kw_only=True):
+    requests: list[Request]
+    skipped: list[Skip]
+
+
+class Response(msgspec.Struct, frozen=True, kw_only=True):
+    """An HTTP answer. `headers` has lower-case names; `body` may be cut (see `destinations.http`)."""
+
+    status: int
+    headers: dict[str, str] = {}
+    body: bytes = b""
+
+    def json(self) -> Any:
+        """The decoded body, or None when it is not JSON (vendors answer HTML, nothing or half a document)."""
+        try:
+            return msgspec.json.decode(self.body)
+        except msgspec.DecodeError:
+            return None
+
+
+class Result(enum.StrEnum):
+    OK = "ok"
+    RETRY = "retry"
+    """Try again later; `after` is what the platform asked for, in seconds."""
+    PERMANENT = "permanent"
+    """This event will never be taken: dead."""
+    CONFIG = "config"
+    """Credentials or settings are refused: the destination is held, its rows wait."""
+    SKIPPED = "skipped"
+    """The platform took the request but not this event, for a reason that is no failure."""
+    TOO_OLD = "too_old"
+    SPLIT = "split"
+    """The batch was refused as a whole and the bad event is not named: send in halves until it is alone."""
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one item."""
+
+    result: Result
+    detail: str = ""
+    """The platform's message in plain words, without identity."""
+    reason: str = ""
+    """A reason code when it is more precise than the result."""
+    after: float | None = None
+
+
+OK = Outcome(result=Result.OK)
+
+RETRY_STATUSES = frozenset({408, 425, 429})
+
+
+def is_transient(status: int) -> bool:
+    """RFC 9110 and the vendors agree: these may succeed when simply tried again."""
+    return status in RETRY_STATUSES or status >= 500
+
+
+def retry_after(response: Response, now: datetime | None = None) -> float | None:
+    """Seconds of a Retry-After header (RFC 9110 §10.2.3). The date form needs `now`; without it it is ignored."""
+    raw = response.headers.get("retry-after", "").strip()
+    if raw.isascii() and raw.isdigit():
+        return float(raw)
+    if raw and now is not None:
+        from email.utils import parsedate_to_datetime
+
+        try:
+            return max(0.0, (parsedate_to_datetime(raw) - now).total_seconds())
+        except (TypeError, ValueError):
+            return None
+    return None
+
+
+class Platform:
+    """Base of all adapters. Subclasses set the class attributes and write `build`; `parse` has a sane default."""
+
+    key: ClassVar[str]
+    label: ClassVar[str]
+    """The vendor's own capitals."""
+    kind: ClassVar[Kind]
+    fields: ClassVar[tuple[Field, ...]] = ()
+    events: ClassVar[Mapping[str, str | None]] = {}
+    """Canonical name → native name; None: the platform has none (unmapped)."""
+    takes_custom_events: ClassVar[bool] = False
+    """Whether a name outside `events` may be sent under its own name."""
+    recommended: ClassVar[frozenset[str]] = frozenset()
+    batch_limit: ClassVar[int] = 1
+    """Events in one request."""
+    max_body_bytes: ClassVar[int | None] = None
+    max_age: ClassVar[timedelta | None] = None
+    requests_per_minute: ClassVar[int | None] = None
+    native_id: ClassVar[NativeId | None] = None
+    is_builtin: ClassVar[bool] = False
+    """Delivered by being stored: no request is made (the built-in warehouse)."""
+    docs_url: ClassVar[str] = ""
+
+    # --- describing -----------------------------------------------------------------------------
+    def native_name(self, event: str) -> str:
+        """The platform's name for an event, or an empty string when it has none."""
+        if event in self.events:
+            return self.events[event] or ""
+        return event if self.takes_custom_events else ""
+
+    def needs_native_id(self, event: str) -> bool:
+        return self.native_id is not None and self.native_id.required
+
+    def problems(self, config: Config) -> dict[str, str]:
+        """Field name → sentence, for every value of `config` that is missing or misshapen."""
+        found = {field.name: field.problem(config.get(field.name, "")) for field in self.fields}
+        return {name: sentence for name, sentence in found.items() if sentence}
+
+    @property
+    def secret_names(self) -> frozenset[str]:
+        return frozenset(field.name for field in self.fields if field.secret)
+
+    # --- working ----------------------------------------------------------------------------------
+    def build(self, items: Sequence[Item], config: Config, now: datetime) -> Built:
+        """Requests that carry `items`, in order and within the platform's limits; the rest is skipped with a reason.
+
+        Never raises for any item the contract accepted. `now` is the time of this attempt (signatures need one).
+        """
+        raise NotImplementedError
+
+    def parse(self, request: Request, response: Response) -> list[Outcome]:
+        """One outcome for each of `request.items`, in order. Decides by status alone; vendors with codes override."""
+        status = response.status
+        if 200 <= status < 300:
+            outcome = OK
+        elif is_transient(status):
+            outcome = Outcome(
+                result=Result.RETRY,
+                detail=f"{self.label} answered {status}",
+                after=retry_after(response),
+            )
+        elif status in (401, 403):
+            outcome = Outcome(
+                result=Result.CONFIG,
+                detail=f"{self.label} refused the credentials ({status})",
+            )
+        elif len(request.items) > 1:
+            outcome = Outcome(result=Result.SPLIT, detail=f"{self.label} refused the batch ({status})")
+        else:
+            outcome = Outcome(
+                result=Result.PERMANENT,
+                detail=f"{self.label} refused the event ({status})",
+            )
+        return [outcome] * len(request.items)
+
+
+def chunks(
+    parts: Sequence[tuple[Item, bytes]],
+    limit: int,
+    max_bytes: int | None = None,
+    overhead: int = 64,
+) -> Iterator[list[tuple[Item, bytes]]]:
+    """Encoded items in runs of at most `limit` items and `max_bytes` bytes, order kept."""
+    run: list[tuple[Item, bytes]] = []
+    size = overhead
+    for part in parts:
+        length = len(part[1]) + 1
+        if run and (len(run) >= limit or (max_bytes is not None and size + length > max_bytes)):
+            yield run
+            run, size = [], overhead
+        run.append(part)
+        size += length
+    if run:
+        yield run
+
+
+MONEY_BACK = frozenset({"Refund", "Chargeback"})
+
+
+def value_of(item: Item) -> tuple[float, str] | None:
+    """Amount and currency, or None: they are sent both or neither, and no ad platform takes a negative amount.
+
+    Money that goes back is never a value: the bidding would read it as earned.
+    """
+    payload = item.payload
+    if (
+        item.event in MONEY_BACK
+        or payload.value is None
+        or payload.currency is None
+        or not 0 <= payload.value < math.inf
+    ):
+        return None
+    return payload.value, payload.currency
+
+
+def decimal_text(value: float) -> str:
+    """An amount as a decimal string: "50.00", with more digits only where they count, never an exponent."""
+    text = f"{value:.2f}"
+    return text if float(text) == value else format(Decimal(repr(value)), "f")
+
+
+def with_overrides(body: dict[str, Any], item: Item, platform_key: str) -> dict[str, Any]:
+    """The event's `platformParams.<platform>` over what the adapter built: a nested dict merges, the rest replaces."""
+    extra = item.payload.platform_params.get(platform_key)
+    return _merge(body, extra) if extra else body
+
+
+def _merge(base: dict[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in extra.items():
+        old = merged.get(key)
+        merged[key] = _merge(old, value) if isinstance(old, dict) and isinstance(value, Mapping) else value
+    return merged

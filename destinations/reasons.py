@@ -1,0 +1,101 @@
+"""Reason codes and what they say to a person. Pure. The only list of them: policy, delivery and screens share it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Reason(NamedTuple):
+    code: str
+    label: str
+    sentence: str
+    """{event}, {destination} and {platform} are filled in."""
+
+
+REASONS: dict[str, Reason] = {
+    reason.code: reason
+    for reason in (
+        # policy
+        Reason(
+            "destination_disabled", "Destination off", "{destination} is switched off."
+        ),
+        Reason(
+            "source_not_enabled",
+            "Source not enabled",
+            "{destination} does not take events from this source.",
+        ),
+        Reason(
+            "consent_denied",
+            "Consent denied",
+            "The person did not consent to what {destination} is for.",
+        ),
+        Reason(
+            "warehouse_only",
+            "Warehouse only",
+            "{event} goes to CRM and warehouse only, unless ticked here.",
+        ),
+        Reason(
+            "not_registered",
+            "Not registered",
+            "{event} is not registered: register it, or tick it here.",
+        ),
+        Reason(
+            "not_selected", "Not selected", "{event} is switched off for {destination}."
+        ),
+        Reason(
+            "unmapped",
+            "No native event",
+            "{platform} has no event for {event}, and none was entered.",
+        ),
+        Reason(
+            "missing_native_id",
+            "Native id missing",
+            "{platform} needs an id for {event}, and none was entered.",
+        ),
+        Reason("too_old", "Too old", "{event} is older than {platform} accepts."),
+        # build
+        Reason(
+            "no_identity",
+            "Too little identity",
+            "The event carries nothing {platform} can match a person with.",
+        ),
+        Reason(
+            "missing_value",
+            "Value missing",
+            "{platform} wants a value and a currency with {event}.",
+        ),
+        Reason(
+            "invalid",
+            "Not acceptable",
+            "{platform} would refuse the event as it stands.",
+        ),
+        # delivery
+        Reason("refused", "Refused", "{platform} refused the event."),
+        Reason(
+            "exhausted",
+            "Gave up",
+            "{platform} did not take the event in the time allowed for retries.",
+        ),
+        Reason(
+            "build_failed",
+            "Could not be built",
+            "The payload could not be built: this is a bug in TrackStack.",
+        ),
+    )
+}
+
+
+def explain(code: str, *, event: str, destination: str, platform: str) -> str:
+    """One plain sentence for a reason code; the code itself when it is unknown (an adapter's own)."""
+    reason = REASONS.get(code)
+    if reason is None:
+        return code.replace("_", " ")
+    return reason.sentence.format(
+        event=event, destination=destination, platform=platform
+    )
+
+
+def label(code: str) -> str:
+    return (
+        REASONS[code].label if code in REASONS else code.replace("_", " ").capitalize()
+    )

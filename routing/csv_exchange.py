@@ -1,0 +1,341 @@
+"""The mappings as CSV, out and back in: one row per event × destination.
+
+An export imports to no change at all. An import is all or nothing: every line is checked first and errors are named by
+line; then each destination is changed through `routing.toggles`, as the screens do, in one transaction.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+import msgspec
+from django.db import transaction
+
+from destinations.models import Destination
+from destinations.platforms.base import Platform
+from events.suggest import near_name
+from routing import snapshot, toggles
+from routing.models import Route, RoutingChange
+from routing.policy import DestinationRule, Mode, selects
+from routing.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AbstractBaseUser
+
+HEADER = ("stage", "event", "destination", "platform", "enabled", "native_name", "native_id", "mode")
+MAX_ERRORS = 50
+BOM = "\ufeff"
+
+_YES = frozenset({"true", "yes", "on", "1"})
+_NO = frozenset({"false", "no", "off", "0"})
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
+
+
+class CsvError(ValueError):
+    """The file cannot be imported; nothing was changed. `errors` are sentences that name their line."""
+
+    def __init__(self, errors: list[str]) -> None:
+        super().__init__("\n".join(errors))
+        self.errors = errors
+
+
+class DestinationChange(msgspec.Struct, frozen=True, kw_only=True):
+    """What an import changes at one destination, as `toggles.apply` takes it."""
+
+    destination_id: int
+    mode: str | None
+    on: dict[str, bool]
+    native_names: dict[str, str]
+    native_ids: dict[str, str]
+    sentences: list[str]
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What an import would change: nothing when `changes` is empty."""
+
+    changes: list[DestinationChange]
+    confirmations: list[str]
+    """Sentences on events that would newly go where they normally should not: ask before importing."""
+
+    @property
+    def sentences(self) -> list[str]:
+        return [sentence for change in self.changes for sentence in change.sentences]
+
+
+# --- Export ---------------------------------------------------------------------------------------
+
+
+def export_lines(state: Snapshot | None = None, *, with_bom: bool = False) -> Iterator[str]:
+    """The CSV line by line, each ending in CRLF (RFC 4180), in the order of the taxonomy, then of the columns.
+
+    with_bom: for a download that a spreadsheet opens, which else takes UTF-8 for a local encoding.
+    """
+    state = state or snapshot.current()
+    yield (BOM if with_bom else "") + _line(HEADER)
+    for event_rule in state.events.values():
+        event = event_rule.name
+        for rule in state.rules.values():
+            yield _line(
+                (
+                    event_rule.stage,
+                    event,
+                    rule.name,
+                    rule.platform,
+                    "true" if is_enabled(rule, event, state) else "false",
+                    rule.native_name(event),
+                    rule.native_ids.get(event, ""),
+                    rule.mode.value,
+                )
+            )
+
+
+def is_enabled(rule: DestinationRule, event: str, state: Snapshot) -> bool:
+    return rule.is_builtin or selects(rule, event, state.events.get(event)).send
+
+
+def _line(cells: Iterable[str]) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer).writerow([_guarded(cell) for cell in cells])
+    return buffer.getvalue()
+
+
+def _guarded(cell: str) -> str:
+    """A cell no spreadsheet runs as a formula. The apostrophe itself is guarded too, so that `_unguarded` is exact."""
+    return f"'{cell}" if cell.startswith(_FORMULA) else cell
+
+
+def _unguarded(cell: str) -> str:
+    return cell[1:] if cell[:1] == "'" and cell[1:].startswith(_FORMULA) else cell
+
+
+# --- Import ---------------------------------------------------------------------------------------
+
+
+def plan_import(text: str, state: Snapshot | None = None) -> Plan:
+    """What importing `text` would change. Rows that are not in it stay as they are. Changes nothing.
+
+    Where the mode and the switches both change, the mode comes first; a switch still different then makes the list a
+    Custom one. Raises CsvError.
+    """
+    return _Import(state or snapshot.current()).plan(text)
+
+
+def import_csv(
+    text: str,
+    *,
+    user: AbstractBaseUser | None = None,
+    actor: str = "",
+    note: str = "",
+    is_confirmed: bool = False,
+) -> list[RoutingChange]:
+    """Make the changes of `text`, all of them or none; returns one history entry per destination changed.
+
+    Raises CsvError, also when something needs a confirmation and `is_confirmed` is not set.
+    """
+    with transaction.atomic():
+        # Locked together and in order: what is planned is what is changed, and two imports cannot wait for each other.
+        held = {destination.pk: destination for destination in Destination.objects.select_for_update().order_by("pk")}
+        plan = plan_import(text, snapshot.load())
+        if plan.confirmations and not is_confirmed:
+            raise CsvError(plan.confirmations)
+        changes = []
+        for change in plan.changes:
+            try:
+                entry = toggles.apply(
+                    held[change.destination_id],
+                    mode=change.mode,
+                    on=change.on,
+                    native_names=change.native_names,
+                    native_ids=change.native_ids,
+                    user=user,
+                    actor=actor,
+                    note=note,
+                )
+            except toggles.ToggleError as error:
+                raise CsvError([str(error)]) from error
+            if entry is not None:
+                changes.append(entry)
+        return changes
+
+
+class _Row(msgspec.Struct, frozen=True):
+    line: int
+    event: str
+    is_on: bool | None
+    native_name: str
+    native_id: str
+    mode: str
+
+
+class _Import:
+    def __init__(self, state: Snapshot) -> None:
+        self.state = state
+        self.rules = {rule.name: rule for rule in state.rules.values()}
+        self.errors: list[str] = []
+        self.rows: dict[int, dict[str, _Row]] = {}
+
+    def error(self, line: int, sentence: str) -> None:
+        self.errors.append(f"Line {line}: {sentence}")
+
+    def plan(self, text: str) -> Plan:
+        for line, cells in self._cells(text):
+            self._read(line, cells)
+        destinations = Destination.objects.in_bulk(self.rows)
+        routes: dict[int, dict[str, Route]] = {}
+        for route in Route.objects.filter(destination__in=self.rows):
+            routes.setdefault(route.destination_id, {})[route.event_name] = route
+        changes: list[DestinationChange] = []
+        confirmations: list[str] = []
+        for pk, rows in self.rows.items():
+            change = self._compare(self.state.rules[pk], destinations[pk].platform, routes.get(pk, {}), rows)
+            if change is not None:
+                changes.append(change)
+                confirmations += self._confirmations(self.state.rules[pk], change)
+        if self.errors:
+            more = len(self.errors) - MAX_ERRORS
+            raise CsvError(self.errors[:MAX_ERRORS] + ([f"… and {more} more."] if more > 0 else []))
+        return Plan(changes, confirmations)
+
+    def _cells(self, text: str) -> Iterator[tuple[int, dict[str, str]]]:
+        """Line number and cells by column. Raises CsvError for what is not our table at all."""
+        text = text.removeprefix(BOM)
+        head = text.partition("\n")[0]
+        # Spreadsheets write semicolons where the comma is the decimal sign.
+        delimiter = ";" if ";" in head and "," not in head else ","
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+        header: list[str] | None = None
+        try:
+            for cells in reader:
+                if header is None:
+                    header = [cell.strip().lower() for cell in cells]
+                    if sorted(header) != sorted(HEADER):
+                        raise CsvError([f"Line 1: the header must be {','.join(HEADER)}."])
+                elif not any(cell.strip() for cell in cells):
+                    continue
+                elif len(cells) != len(HEADER):
+                    self.error(reader.line_num, f"has {len(cells)} cells, the header has {len(HEADER)}.")
+                else:
+                    named = zip(header, cells, strict=True)
+                    yield reader.line_num, {name: _unguarded(cell.strip(" ")).strip() for name, cell in named}
+        except csv.Error as error:
+            raise CsvError([f"Line {reader.line_num}: this is not CSV ({error})."]) from None
+        if header is None:
+            raise CsvError(["The file is empty."])
+
+    def _read(self, line: int, cells: Mapping[str, str]) -> None:
+        """Check a row by itself and keep it."""
+        event = cells["event"]
+        event_rule = self.state.events.get(event)
+        rule = self.rules.get(cells["destination"])
+        if event_rule is None:
+            near = near_name(event, frozenset(self.state.events))
+            hint = f', did you mean "{near}"?' if near else "."
+            self.error(line, f'unknown event "{event[:80]}"{hint}')
+        if rule is None:
+            self.error(line, f'unknown destination "{cells["destination"][:80]}".')
+        if event_rule is None or rule is None:
+            return
+        for column, is_now in (("platform", rule.platform), ("stage", event_rule.stage)):
+            if cells[column] not in ("", is_now):
+                self.error(line, f'{column} is "{is_now}" and cannot be changed to "{cells[column][:80]}".')
+        enabled = cells["enabled"].lower()
+        if enabled and enabled not in _YES | _NO:
+            self.error(line, f'enabled must be true or false, not "{enabled[:80]}".')
+            enabled = ""
+        mode = cells["mode"].lower()
+        if mode and mode not in set(Mode):
+            self.error(line, f'mode must be {", ".join(Mode)}, not "{mode[:80]}".')
+            mode = ""
+        for column, longest in (("native_name", 100), ("native_id", 200)):
+            if len(cells[column]) > longest or not cells[column].isprintable():
+                self.error(line, f"{column} must have at most {longest} characters, all of them printable.")
+        rows = self.rows.setdefault(rule.id, {})
+        if event in rows:
+            self.error(line, f"{event} for {rule.name} stands in line {rows[event].line} already.")
+            return
+        is_on = None if not enabled else enabled in _YES
+        rows[event] = _Row(line, event, is_on, cells["native_name"], cells["native_id"], mode)
+
+    def _compare(
+        self, rule: DestinationRule, platform: Platform, routes: Mapping[str, Route], rows: Mapping[str, _Row]
+    ) -> DestinationChange | None:
+        """What the rows of one destination change, or None."""
+        mode = self._mode(rule, rows)
+        on: dict[str, bool] = {}
+        native_names: dict[str, str] = {}
+        native_ids: dict[str, str] = {}
+        sentences: list[str] = []
+        for event, row in rows.items():
+            if row.is_on is not None and row.is_on != is_enabled(rule, event, self.state):
+                on[event] = row.is_on
+                if rule.is_builtin:
+                    self.error(row.line, f"{rule.name} always gets every event.")
+            override = routes[event].native_name if event in routes else ""
+            default = platform.native_name(event)
+            wanted = "" if row.native_name == default else row.native_name  # empty: back to the platform's own
+            before, after = override or default, wanted or default
+            if before != after:
+                native_names[event] = wanted
+                sentences.append(f"{rule.name}: native name of {event}: {before or 'none'} → {after or 'none'}")
+            before = rule.native_ids.get(event, "")
+            if row.native_id != before:
+                self._check_native_id(platform, row)
+                native_ids[event] = row.native_id
+                sentences.append(f"{rule.name}: native id of {event}: {before or 'none'} → {row.native_id or 'none'}")
+        if not (mode or on or native_names or native_ids):
+            return None
+        return DestinationChange(
+            destination_id=rule.id,
+            mode=mode,
+            on=on,
+            native_names=native_names,
+            native_ids=native_ids,
+            sentences=[*self._switched(rule, mode, on), *sentences],
+        )
+
+    def _mode(self, rule: DestinationRule, rows: Mapping[str, _Row]) -> str | None:
+        """The mode the rows agree on, or None when it stays."""
+        said: dict[str, int] = {}
+        for row in rows.values():
+            if row.mode:
+                said.setdefault(row.mode, row.line)
+        if len(said) > 1:
+            (first, line), (other, other_line) = list(said.items())[:2]
+            self.error(other_line, f"mode of {rule.name} is {other} here and {first} in line {line}.")
+            return None
+        mode = next(iter(said), None)
+        if mode is None or mode == rule.mode:
+            return None
+        if rule.is_builtin:
+            self.error(said[mode], f"{rule.name} always gets every event.")
+        return mode
+
+    def _switched(self, rule: DestinationRule, mode: str | None, on: Mapping[str, bool]) -> list[str]:
+        events = self.state.events
+        after = toggles.changed_rule(rule, mode=mode, on=on, events=events)
+        diff = toggles.diff(rule, mode=mode, on=on, events=events)
+        sentences = [f"{rule.name}: {event} off → on" for event in diff.added]
+        sentences += [f"{rule.name}: {event} on → off" for event in diff.removed]
+        if after.mode != rule.mode:
+            sentences.insert(0, f"{rule.name}: mode {rule.mode.capitalize()} → {after.mode.capitalize()}")
+        return sentences
+
+    def _check_native_id(self, platform: Platform, row: _Row) -> None:
+        if not row.native_id:
+            return
+        shape = platform.native_id
+        if shape is None:
+            self.error(row.line, f"{platform.label} takes no native ids.")
+        elif not re.fullmatch(shape.pattern, row.native_id):
+            self.error(row.line, f'"{row.native_id[:80]}" does not look like a {shape.label.lower()}. {shape.help}')
+
+    def _confirmations(self, rule: DestinationRule, change: DestinationChange) -> list[str]:
+        added = toggles.diff(rule, mode=change.mode, on=change.on, events=self.state.events).added
+        return [
+            f"{rule.name}: {event} is meant for CRM and warehouse only; confirm that it is to go to {rule.label}."
+            for event in toggles.needs_confirmation(rule, added, self.state.events)
+        ]

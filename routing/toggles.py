@@ -1,0 +1,319 @@
+"""The one write path of the toggles: mode, switches, native names and ids. Each change is one version and one entry."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from django.db import transaction
+
+from destinations.models import Destination, Hold
+from destinations.platforms.base import Kind
+from routing import snapshot
+from routing.models import Route, RoutingChange
+from routing.policy import DestinationRule, EventRule, Mode, selects
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AbstractBaseUser
+
+
+class ToggleError(ValueError):
+    """A change that cannot be made; the message is for the person who asked for it."""
+
+
+class Diff(msgspec.Struct, frozen=True):
+    """What a change does to the events a destination selects, in taxonomy order."""
+
+    added: list[str]
+    removed: list[str]
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.removed)
+
+
+def selected(rule: DestinationRule, events: Mapping[str, EventRule]) -> set[str]:
+    """The names this destination selects now: registered ones by the policy, and unregistered ones it ticked."""
+    chosen = {
+        name
+        for name, event_rule in events.items()
+        if selects(rule, name, event_rule).send
+    }
+    if rule.mode == Mode.CUSTOM:
+        chosen |= rule.ticked
+    return chosen
+
+
+def changed_rule(
+    rule: DestinationRule,
+    *,
+    mode: str | None = None,
+    on: Mapping[str, bool] | None = None,
+    events: Mapping[str, EventRule],
+) -> DestinationRule:
+    """The rule as it would be after the change. Pure.
+
+    Ticking a box in another mode makes that mode's effective list the Custom list first: nothing else moves.
+    """
+    changed = rule if mode is None else msgspec.structs.replace(rule, mode=Mode(mode))
+    if mode == Mode.CUSTOM and rule.mode != Mode.CUSTOM:
+        changed = msgspec.structs.replace(
+            changed, ticked=frozenset(selected(rule, events))
+        )
+    if on:
+        before = selected(changed, events)
+        ticked = (before | {name for name, is_on in on.items() if is_on}) - {
+            n for n, is_on in on.items() if not is_on
+        }
+        if ticked != before:
+            changed = msgspec.structs.replace(
+                changed, mode=Mode.CUSTOM, ticked=frozenset(ticked)
+            )
+    return changed
+
+
+def diff(
+    rule: DestinationRule,
+    *,
+    mode: str | None = None,
+    on: Mapping[str, bool] | None = None,
+    events: Mapping[str, EventRule],
+) -> Diff:
+    before = selected(rule, events)
+    after = selected(changed_rule(rule, mode=mode, on=on, events=events), events)
+    order = [*events, *sorted((before | after) - set(events))]
+    return Diff(
+        [n for n in order if n in after - before],
+        [n for n in order if n in before - after],
+    )
+
+
+def needs_confirmation(
+    rule: DestinationRule, names: Iterable[str], events: Mapping[str, EventRule]
+) -> list[str]:
+    """Of `names`, those that would send a warehouse-only event (money going back) to an ad or analytics platform."""
+    if rule.kind not in (Kind.ADS, Kind.ANALYTICS):
+        return []
+    return [
+        n
+        for n in names
+        if (found := events.get(n)) is not None
+        and found.routing_class == "warehouse_only"
+    ]
+
+
+def apply(
+    destination: Destination,
+    *,
+    mode: str | None = None,
+    on: Mapping[str, bool] | None = None,
+    native_names: Mapping[str, str] | None = None,
+    native_ids: Mapping[str, str] | None = None,
+    user: AbstractBaseUser | None = None,
+    actor: str = "",
+    note: str = "",
+) -> RoutingChange | None:
+    """Change the toggles of one destination; None when nothing would change. Idempotent.
+
+    native_names, native_ids: event → value, empty to go back to the platform's own.
+    Raises ToggleError for the built-in warehouse, an unknown mode or a native id of the wrong shape.
+    """
+    platform = destination.platform
+    if platform.is_builtin and (mode is not None or on):
+        raise ToggleError(f"{destination.name} always gets every event.")
+    if mode is not None and mode not in set(Mode):
+        raise ToggleError(f"Unknown mode {mode!r}.")
+    shape = platform.native_id
+    for event, value in (native_ids or {}).items():
+        if value:
+            _check_native_id(shape, event, value)
+    with transaction.atomic():
+        # The lock orders concurrent changes of one destination: each sees what the one before it left.
+        destination = Destination.objects.select_for_update().get(pk=destination.pk)
+        routes = {route.event_name: route for route in destination.routes.all()}
+        state = snapshot.current()
+        events = state.events
+        rule = snapshot.rule_of(destination, routes.values())
+        new_rule = changed_rule(rule, mode=mode, on=on, events=events)
+        if (
+            on
+            and not native_names
+            and not native_ids
+            and mode is None
+            and new_rule == rule
+        ):
+            return None
+        change = diff(rule, mode=mode, on=on, events=events)
+        before: dict[str, Any] = {}
+        after: dict[str, Any] = {}
+        sentences: list[str] = []
+        if new_rule.mode != rule.mode:
+            before["mode"], after["mode"] = rule.mode, new_rule.mode
+            sentences.append(
+                f"{destination.name}: {rule.mode.capitalize()} → {new_rule.mode.capitalize()}"
+            )
+        for name in change.added:
+            sentences.append(f"{destination.name} starts receiving {name}")
+        for name in change.removed:
+            sentences.append(f"{destination.name} stops receiving {name}")
+        before["selected"], after["selected"] = change.removed, change.added
+        touched: dict[str, Route] = {}
+        _set_ticked(destination, routes, new_rule.ticked, touched)
+        for column, label, values in (
+            ("native_name", "native name", native_names),
+            ("native_id", "native id", native_ids),
+        ):
+            for event, value in (values or {}).items():
+                route = (
+                    touched.get(event)
+                    or routes.get(event)
+                    or Route(destination=destination, event_name=event)
+                )
+                old = getattr(route, column)
+                if old == value:
+                    continue
+                setattr(route, column, value)
+                touched[event] = route
+                (
+                    before.setdefault(column, {})[event],
+                    after.setdefault(column, {})[event],
+                ) = old, value
+                sentences.append(
+                    f"{destination.name}: {label} of {event}: {old or 'default'} → {value or 'default'}"
+                )
+        if not sentences and not touched:
+            return None
+        Route.objects.bulk_create(
+            touched.values(),
+            update_conflicts=True,
+            unique_fields=["destination", "event_name"],
+            update_fields=["is_on", "native_name", "native_id"],
+        )
+        if new_rule.mode != rule.mode:
+            Destination.objects.filter(pk=destination.pk).update(
+                event_mode=new_rule.mode.value
+            )
+        return _record(
+            action="toggle" if on else "mode" if mode else "mapping",
+            destination_name=destination.name,
+            sentences=sentences,
+            before=before,
+            after=after,
+            user=user,
+            actor=actor,
+            note=note,
+        )
+
+
+def _set_ticked(
+    destination: Destination,
+    routes: dict[str, Route],
+    ticked: Collection[str],
+    touched: dict[str, Route],
+) -> None:
+    for name in set(routes) | set(ticked):
+        route = routes.get(name) or Route(destination=destination, event_name=name)
+        if route.is_on != (name in ticked):
+            route.is_on = name in ticked
+            touched[name] = route
+
+
+def _check_native_id(shape: Any, event: str, value: str) -> None:
+    import re
+
+    if shape is None:
+        raise ToggleError(f"{event}: this platform takes no native ids.")
+    if not re.fullmatch(shape.pattern, value):
+        raise ToggleError(
+            f"{event}: {value!r} does not look like a {shape.label.lower()}. {shape.help}"
+        )
+
+
+def _record(
+    *,
+    action: str,
+    destination_name: str,
+    sentences: list[str],
+    before: dict[str, Any],
+    after: dict[str, Any],
+    user: AbstractBaseUser | None,
+    actor: str,
+    note: str,
+) -> RoutingChange:
+    return RoutingChange.objects.create(
+        version=snapshot.bump(),
+        user=user,  # type: ignore[misc]
+        actor=actor or (user.get_username() if user is not None else "system"),
+        action=action,
+        destination_name=destination_name,
+        sentences=sentences,
+        before=before,
+        after=after,
+        note=note,
+    )
+
+
+def record_destination_change(
+    destination: Destination,
+    action: str,
+    sentences: list[str],
+    *,
+    user: AbstractBaseUser | None = None,
+    actor: str = "",
+    note: str = "",
+) -> RoutingChange:
+    """Audit and version for a change of the destination itself (created, edited, held, resumed, switched).
+
+    Call it inside the transaction that makes the change.
+    """
+    return _record(
+        action=action,
+        destination_name=destination.name,
+        sentences=sentences,
+        before={},
+        after={},
+        user=user,
+        actor=actor,
+        note=note,
+    )
+
+
+def set_enabled(
+    destination: Destination, is_enabled: bool, **who: Any
+) -> RoutingChange | None:
+    """Switch a whole destination on or off. Off: waiting rows are skipped as `destination_disabled` when next due."""
+    with transaction.atomic():
+        if (
+            not Destination.objects.filter(pk=destination.pk)
+            .exclude(is_enabled=is_enabled)
+            .update(is_enabled=is_enabled)
+        ):
+            return None
+        word = "on" if is_enabled else "off"
+        return record_destination_change(
+            destination, "enabled", [f"{destination.name} is switched {word}"], **who
+        )
+
+
+def set_hold(
+    destination: Destination, hold: Hold, detail: str = "", **who: Any
+) -> RoutingChange | None:
+    """Pause (or resume with Hold.NONE): deliveries are written and wait. None when it is so already."""
+    from django.utils import timezone
+
+    with transaction.atomic():
+        held_at = timezone.now() if hold else None
+        if (
+            not Destination.objects.filter(pk=destination.pk)
+            .exclude(hold=hold)
+            .update(hold=hold, hold_detail=detail, held_at=held_at)
+        ):
+            return None
+        sentence = (
+            f"{destination.name} is held: {detail or hold.label}"
+            if hold
+            else f"{destination.name} is resumed"
+        )
+        return record_destination_change(
+            destination, "hold" if hold else "resume", [sentence], **who
+        )
