@@ -1,0 +1,71 @@
+"""Errors of the ingest API as RFC 9457 `application/problem+json`."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from rest_framework import exceptions
+from rest_framework.response import Response
+
+from trackstack_site import logs
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class Problem(exceptions.APIException):
+    """An error the sender can act on. `code` is stable for programs, `detail` a sentence for people."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        *,
+        retry_after: int | None = None,
+        **members: Any,
+    ) -> None:
+        super().__init__(detail, code)
+        self.status_code = status
+        self.code = code
+        self.retry_after = retry_after
+        self.members = members
+
+
+_CODES = {
+    401: "unauthenticated",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    406: "not_acceptable",
+    415: "unsupported_media_type",
+    429: "too_many_requests",
+}
+
+
+def as_problem(error: Exception, context: dict[str, Any]) -> Response | None:
+    """DRF's exception handler. None for what is a bug: Django then answers 500 and logs it."""
+    if not isinstance(error, exceptions.APIException):
+        return None
+    request = context["request"]
+    status = error.status_code
+    body: dict[str, Any] = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": str(error.detail),
+        "instance": request.path,
+        "traceId": getattr(request, "trace_id", "") or logs.trace_id.get(),
+        "code": getattr(error, "code", None) or _CODES.get(status, "bad_request"),
+    }
+    headers: dict[str, str] = {}
+    if isinstance(error, Problem):
+        body |= error.members
+    wait = getattr(error, "retry_after", None) or getattr(error, "wait", None)
+    if wait is not None:
+        headers["Retry-After"] = str(max(1, round(wait)))
+    if status == 401:
+        headers["WWW-Authenticate"] = 'Bearer realm="TrackStack"'
+    if status == 405 and isinstance(error, exceptions.MethodNotAllowed):
+        headers["Allow"] = "POST, OPTIONS"
+    return Response(body, status=status, headers=headers, content_type=MEDIA_TYPE)
