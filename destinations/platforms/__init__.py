@@ -21,9 +21,7 @@ def get(key: str) -> Platform:
     try:
         module, _, name = PLATFORMS[key].rpartition(".")
     except KeyError:
-        raise KeyError(
-            f"unknown platform {key!r}; known: {', '.join(PLATFORMS)}"
-        ) from None
+        raise KeyError(f"unknown platform {key!r}; known: {', '.join(PLATFORMS)}") from None
     platform: Platform = getattr(import_module(module), name)()
     return platform
 

@@ -1,0 +1,253 @@
+"""LinkedIn Conversions API. Source: learn.microsoft.com/linkedin/marketing, "Conversions API" (version 202609).
+
+LinkedIn knows no event names: an event is the conversion rule it is sent to, so every event that is on needs a rule id.
+The event map says which type to give that rule in Campaign Manager.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from destinations.masking import masked
+from destinations.platforms import base, identity
+from destinations.platforms._names import by_native, words
+from destinations.platforms.base import Built, Config, Field, Item, NativeId, Outcome, Request, Response, Result, Skip
+from events.payload import Payload
+
+URL = "https://api.linkedin.com/rest/conversionEvents"
+VERSION = "202609"
+MAX_AGE = timedelta(days=90)
+RULE = "urn:lla:llaPartnerConversion:"
+LEAD = "urn:li:leadGenFormResponse:"
+
+EVENTS = by_native({
+    "PageView": "PageView",
+    "ViewContent": "ContentView IntegrationViewed ApiDocsViewed",
+    "Key Page View": "HighIntentPageView AdLandingPageView",
+    "Lead": "LeadCaptured DemoBooked",
+    "Contact": "ChatStarted",
+    "Sign Up": "SignUp",
+    "Login": "SSOLogin",
+    "Complete Signup": "EmailVerified",
+    "Invite": "InviteSent TeamMemberInvited",
+    "Start Trial": "StartTrial",
+    "Sales Qualified Lead": "SalesQualifiedLead",
+    "Qualified Lead": "OpportunityCreated PipelineQualified",
+    "Start Checkout": "CheckoutStarted",
+    "Purchase": "Purchase PlanUpgrade SubscriptionRenew ExpansionRevenue TopUpPurchased CreditsPurchased",
+    "Subscribe": "SubscriptionStarted Reactivated",
+    "Other": """
+        CompanyIdentified ReturningVisitor FeatureUsed DemoIntent PricingInteraction DocsInteraction WorkspaceCreated
+        TrialActivated FirstAction ApiKeyCreated ApiCallSucceeded CsvUploaded EnrichmentStarted EnrichmentCompleted
+        CreditConsumed MeetingHeld ApiPlaygroundUsed FirstSuccessfulApiCall EndpointTested EmailFinderUsed
+        EmailValidationUsed MobileFinderUsed CompanyEnriched ProfileEnriched BulkJobStarted BulkJobCompleted CreditsLow
+        CreditsExhausted SalesforceConnected HubSpotConnected SmartleadConnected ClayExportClicked WebhookCreated
+        WebhookDelivered WebhookFailed
+    """,
+}) | dict.fromkeys(words("AddPaymentInfo Refund Chargeback Churned"))  # fmt: skip
+
+CONFIG_STATUSES = {
+    401: "refused the access token",
+    403: "says the token's owner may not write to this ad account",
+    404: "does not know the conversion rule or ad account",
+    426: "has switched this LinkedIn-Version off",
+}
+RETRY_STATUSES = frozenset({409, 423})  # a conflict or a lock of the moment
+
+_INDICES = re.compile(r"indices\s*\[([\d,\s]*)\]", re.IGNORECASE)
+_INDEX = re.compile(r"\bIndex:\s*(\d{1,6})\b\s*,?(.*?)(?=\bIndex:\s*\d|\Z)", re.DOTALL | re.IGNORECASE)
+_LI_FAT_ID = re.compile(r"[?&]li_fat_id=([^&#]+)")
+
+USER_INFO_RULES = dict.fromkeys(("hashedFirstName", "hashedLastName"), identity.name_compact)
+ID_RULES = {"SHA256_EMAIL": identity.email_without_spaces, "SHA256_IP_ADDRESS": identity.ipv4}
+
+
+class LinkedIn(base.Platform):
+    key = "linkedin"
+    label = "LinkedIn"
+    kind = base.Kind.ADS
+    events = EVENTS
+    takes_custom_events = True  # any event can have a rule of type Other
+    recommended = frozenset(words("""
+        PageView ContentView LeadCaptured DemoBooked SignUp StartTrial SalesQualifiedLead OpportunityCreated Purchase
+    """))  # fmt: skip
+    batch_limit = 5000
+    max_body_bytes = 8 * 1024 * 1024  # ours: the vendor documents none
+    max_age = MAX_AGE
+    requests_per_minute = 600
+    native_id = NativeId(
+        label="Conversion rule",
+        pattern=r"(urn:lla:llaPartnerConversion:)?\d{4,15}",
+        help="Campaign Manager → Measurement → Conversion tracking; its source must be the Conversions API",
+        example="10000001",
+    )
+    docs_url = "https://learn.microsoft.com/linkedin/marketing/integrations/ads-reporting/conversions-api"
+    fields = (
+        Field(name="access_token", label="Conversions API token", secret=True, required=True,
+              pattern=r"[A-Za-z0-9_-]{60,2048}",
+              example="AQ-an-example-token-that-opens-only-the-sandbox-and-nothing-else-at-all",
+              help="Campaign Manager → Data → Signals manager → Direct API → Generate token"),
+        Field(name="ad_account_id", label="Ad account", pattern=r"(urn:li:sponsoredAccount:)?\d{5,12}",
+              help="The number in the address of Campaign Manager"),
+        Field(name="api_version", label="LinkedIn-Version", pattern=r"20\d{2}(0[1-9]|1[0-2])(\.\d{2})?",
+              default=VERSION, help="Year and month, such as 202609; each lives for a year"),
+    )  # fmt: skip
+
+    def build(self, items: Sequence[Item], config: Config, now: datetime) -> Built:
+        version = config.get("api_version") or VERSION
+        parts: list[tuple[Item, bytes]] = []
+        skipped: list[Skip] = []
+        for item in items:
+            event = self._event(item, version, int(now.timestamp() * 1000))
+            if isinstance(event, Skip):
+                skipped.append(event)
+            else:
+                parts.append((item, msgspec.json.encode(event)))
+        headers = {
+            "Authorization": f"Bearer {config.get('access_token', '')}",
+            "LinkedIn-Version": version,
+            "X-Restli-Protocol-Version": "2.0.0",
+            "X-RestLi-Method": "BATCH_CREATE",
+            "Content-Type": "application/json",
+        }
+        runs = base.chunks(parts, self.batch_limit, self.max_body_bytes)
+        return Built(skipped=skipped, requests=[
+            Request(method="POST", url=URL, headers=headers, items=tuple(item for item, _ in run),
+                    body=b'{"elements":[' + b",".join(part for _, part in run) + b"]}")
+            for run in runs
+        ])  # fmt: skip
+
+    def _event(self, item: Item, version: str, now_ms: int) -> dict[str, Any] | Skip:
+        payload = item.payload
+        if now_ms - item.occurred_ms > MAX_AGE.total_seconds() * 1000:
+            return Skip(item=item, reason="too_old", detail="LinkedIn takes events of the last 90 days only.")
+        if not item.native_id:
+            return Skip(item=item, reason="missing_native_id", detail="No conversion rule is entered for the event.")
+        event: dict[str, Any] = {
+            "conversion": item.native_id if item.native_id.startswith(RULE) else RULE + item.native_id,
+            "conversionHappenedAt": min(item.occurred_ms, now_ms),  # a sender's clock may run ahead
+            "eventId": item.event_id,
+            "user": _user(payload, version),
+        }
+        if amount := base.value_of(item):
+            event["conversionValue"] = {"currencyCode": amount[1], "amount": base.decimal_text(amount[0])}
+        if payload.platform_params:
+            event = base.with_overrides(event, item, self.key)
+            user = event["user"]
+            if not isinstance(user, dict) or not isinstance(user.setdefault("userIds", []), list):
+                return Skip(item=item, reason="invalid", detail="platformParams.linkedin replaces an object.")
+            event["user"] = _protected(user, version)
+        user = event["user"]
+        kinds = {entry.get("idType") for entry in user["userIds"] if isinstance(entry, dict)}
+        # An address alone is said not to be enough, in one of the vendor's messages: it only comes along.
+        if not kinds - {"SHA256_IP_ADDRESS", "PLAINTEXT_IP_ADDRESS"} and not user.keys() - {"userIds"}:
+            needed = (
+                "LinkedIn needs an e-mail address, li_fat_id, first and last name, external id or lead form response"
+            )
+            return Skip(item=item, reason="no_identity", detail=f"{needed}; the event carries none of them.")
+        return event
+
+    def parse(self, request: Request, response: Response) -> list[Outcome]:
+        """One bad element refuses all of them; the message says which, and the others are sent again at once."""
+        status, count, answer = response.status, len(request.items), response.json()
+        answer = answer if isinstance(answer, dict) else {}
+        if 200 <= status < 300:
+            return _accepted(status, answer, count)
+        message = str(answer.get("message") or "no reason given")
+        detail = masked(f"LinkedIn {status}: {message}", cap=300)
+        if status in RETRY_STATUSES or base.is_transient(status):
+            return [Outcome(result=Result.RETRY, detail=detail, after=base.retry_after(response))] * count
+        result = Result.CONFIG if status in CONFIG_STATUSES else Result.PERMANENT
+        if status in (400, 404, 422) and (bad := _bad_indices(message, count)):
+            again = Outcome(result=Result.RETRY, after=0.0, detail="LinkedIn refused the batch for another event.")
+            return [
+                Outcome(result=result, detail=masked(f"LinkedIn {status}: {bad[i]}", cap=300)) if i in bad else again
+                for i in range(count)
+            ]
+        if status in CONFIG_STATUSES:
+            return [Outcome(result=result, detail=f"LinkedIn {CONFIG_STATUSES[status]}. {detail}")] * count
+        return [Outcome(result=Result.SPLIT if count > 1 else result, detail=detail)] * count
+
+
+def _accepted(status: int, answer: dict[str, Any], count: int) -> list[Outcome]:
+    elements = answer.get("elements")
+    if not isinstance(elements, list) or len(elements) != count:
+        if status == 201:  # how a single event is answered: no body
+            return [base.OK] * count
+        return [Outcome(result=Result.RETRY, detail=f"LinkedIn answered {status} without a status per event.")] * count
+    return [_element(element) for element in elements]
+
+
+def _element(element: Any) -> Outcome:
+    status = element.get("status") if isinstance(element, dict) else None
+    status = status if isinstance(status, int) else 0
+    if 200 <= status < 300:
+        return base.OK
+    detail = masked(f"LinkedIn {status}: {element.get('message') or 'refused'}" if status else "unreadable", cap=300)
+    if not status or status in RETRY_STATUSES or base.is_transient(status):
+        return Outcome(result=Result.RETRY, detail=detail)
+    return Outcome(result=Result.CONFIG if status in CONFIG_STATUSES else Result.PERMANENT, detail=detail)
+
+
+def _bad_indices(message: str, count: int) -> dict[int, str]:
+    """Index of each refused element → what was wrong. Two shapes: `indices [0, 3]` and `Index: 0, ERROR :: …`."""
+    found: dict[int, str] = {}
+    for listed in _INDICES.finditer(message):
+        found.update(dict.fromkeys(map(int, re.findall(r"\b\d{1,6}\b", listed[1])), message))
+    for index, said in _INDEX.findall(message):
+        found[int(index)] = " ".join(said.split())
+    return {index: said for index, said in found.items() if index < count}
+
+
+def _user(payload: Payload, version: str) -> dict[str, Any]:
+    ids: list[dict[str, str]] = []
+    email = identity.email_without_spaces(payload.email) if payload.email else ""
+    if email:
+        ids.append({"idType": "SHA256_EMAIL", "idValue": identity.hashed(email)})
+    found = _LI_FAT_ID.search(payload.page_url or "")
+    li_fat_id = payload.click_ids.get("li_fat_id") or (found[1] if found else "")
+    if li_fat_id:
+        ids.append({"idType": "LINKEDIN_FIRST_PARTY_ADS_TRACKING_UUID", "idValue": li_fat_id})
+    if version >= "202607" and identity.ipv4(payload.client_ip or ""):
+        ids.append({"idType": "SHA256_IP_ADDRESS", "idValue": identity.hashed(payload.client_ip or "")})
+    user: dict[str, Any] = {"userIds": ids}  # must exist, may be empty
+    if payload.first_name and payload.last_name:  # one without the other is refused
+        info = {"firstName": payload.first_name, "lastName": payload.last_name}
+        if version >= "202609":
+            info = _hashed_names(info)  # both, or the request is refused
+        if len(info) == 2 and ("hashedFirstName" in info or not any(map(identity.is_hashed, info.values()))):
+            country = identity.country(payload.country) if payload.country else ""
+            extra = {"companyName": payload.company_name, "countryCode": country.upper() if len(country) == 2 else ""}
+            user["userInfo"] = info | {key: value for key, value in extra.items() if value}
+    if payload.external_id:
+        user["externalIds"] = [payload.external_id]
+    if payload.lead_id and payload.lead_id.startswith(LEAD):
+        user["lead"] = payload.lead_id
+    return user
+
+
+def _hashed_names(info: dict[str, Any]) -> dict[str, Any]:
+    """`userInfo` with the names hashed, which LinkedIn takes since 202609: then they leave in plain no longer."""
+    keys = {"firstName": "hashedFirstName", "lastName": "hashedLastName"}
+    return identity.protected({keys.get(key, key): value for key, value in info.items()}, USER_INFO_RULES)
+
+
+def _protected(user: dict[str, Any], version: str) -> dict[str, Any]:
+    """`user` after the sender's overrides: what LinkedIn takes hashed leaves hashed, whatever was written there."""
+    ids = []
+    for entry in user["userIds"]:
+        rule = ID_RULES.get(str(entry.get("idType"))) if isinstance(entry, dict) else None
+        ids.append(entry | identity.protected({"idValue": entry.get("idValue")}, {"idValue": rule}) if rule else entry)
+    safe = user | {"userIds": ids}
+    info = safe.pop("userInfo", None)
+    if isinstance(info, dict):
+        info = _hashed_names(info) if version >= "202609" else info
+        # Without both names LinkedIn refuses the element, and with it the batch.
+        if {"hashedFirstName", "hashedLastName"} <= info.keys() or {"firstName", "lastName"} <= info.keys():
+            safe["userInfo"] = info
+    return safe

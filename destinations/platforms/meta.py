@@ -1,0 +1,251 @@
+"""Meta Conversions API. Source: developers.facebook.com/docs/marketing-api/conversions-api (Graph v26.0, 2026-09)."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from destinations.masking import masked
+from destinations.platforms import base, identity
+from destinations.platforms._names import by_native, words
+from destinations.platforms.base import Built, Config, Field, Item, Outcome, Request, Response, Result, Skip
+from events.payload import Payload
+
+VERSION = "v26.0"
+MAX_NAME = 50  # of a custom event: Meta Pixel, "Custom Events"
+BUSY_SECONDS = 300.0  # a throttled account stays so for minutes: Graph API, "Rate Limits"
+
+EVENTS = by_native({
+    "ViewContent": "ContentView HighIntentPageView IntegrationViewed ApiDocsViewed",
+    "Lead": "LeadCaptured",
+    "Schedule": "DemoBooked",
+    "Contact": "ChatStarted",
+    "CompleteRegistration": "SignUp",
+    "InitiateCheckout": "CheckoutStarted",
+    "Purchase": "Purchase PlanUpgrade ExpansionRevenue TopUpPurchased CreditsPurchased",
+    "Subscribe": "SubscriptionStarted SubscriptionRenew Reactivated",
+}) | {  # three standard events of the same name, and the custom ones
+    name: name
+    for name in words("""
+        PageView StartTrial AddPaymentInfo AdLandingPageView CompanyIdentified ReturningVisitor FeatureUsed DemoIntent
+        PricingInteraction DocsInteraction SSOLogin EmailVerified WorkspaceCreated InviteSent TrialActivated FirstAction
+        ApiKeyCreated ApiCallSucceeded CsvUploaded EnrichmentStarted EnrichmentCompleted CreditConsumed
+        SalesQualifiedLead OpportunityCreated PipelineQualified MeetingHeld Refund Chargeback Churned ApiPlaygroundUsed
+        FirstSuccessfulApiCall EndpointTested EmailFinderUsed EmailValidationUsed MobileFinderUsed CompanyEnriched
+        ProfileEnriched BulkJobStarted BulkJobCompleted CreditsLow CreditsExhausted TeamMemberInvited
+        SalesforceConnected HubSpotConnected SmartleadConnected ClayExportClicked WebhookCreated WebhookDelivered
+        WebhookFailed
+    """)
+}  # fmt: skip
+
+# Four events become ViewContent; the category tells them apart in Events Manager.
+CATEGORY = {"HighIntentPageView": "high_intent", "IntegrationViewed": "integration", "ApiDocsViewed": "api_docs"}
+
+# Sent under the same name. The free-form `properties` stay at home: nobody vouches for what is in them.
+CUSTOM = words("""
+    content_name content_category num_items plan previous_plan feature demo_type action_type payment_method
+    lead_event_source opportunity_stage pipeline_stage
+""")
+
+STRONG = ("em", "ph", "external_id", "fbc", "fbp", "lead_id", "madid")
+"""One of these, or IP address and user agent: weaker combinations are refused since Graph v13 ("Best Practices")."""
+
+US_STATES = words("us-ca us-co us-ct us-fl us-or us-tx us-mt us-de us-ne us-nh us-nj")  # their codes count from 1000
+LDU = {"geo": (0, 0), "us": (1, 0), **{state: (1, code) for code, state in enumerate(US_STATES, 1000)}}
+"""Mode → country and state; 0 asks Meta to find out. Source: Meta, "Data Processing Options"."""
+
+# Meta decides by error code, not by HTTP status: 190 has been seen with 500. An unknown code is tried again.
+BUSY = frozenset({4, 17, 32, 613, 80003, 80004})
+TRANSIENT = frozenset({1, 2, 341, 368, 5000, 21009})
+CONFIG_CODES = frozenset({3, 10, 102, 190, *range(200, 300)})
+PAYLOAD, WRONG_PIXEL = 100, 33  # with subcode 33: no such dataset, or the token may not write to it
+SUBCODES = {2804003: "too_old", 2804009: "missing_value", 2804050: "no_identity"}
+
+_FBCLID = re.compile(r"[?&]fbclid=([^&#]+)")
+_HTTP = re.compile(r"https?://[^\s/]", re.IGNORECASE)
+_LEAD_ID = re.compile(r"[0-9]{15,17}")  # of a Lead Ads lead; a CRM's own ids are not meant
+
+
+class Meta(base.Platform):
+    key = "meta"
+    label = "Meta"
+    kind = base.Kind.ADS
+    events = EVENTS
+    takes_custom_events = True
+    recommended = frozenset(words("PageView ContentView LeadCaptured DemoBooked SignUp StartTrial FirstAction "
+                                  "AddPaymentInfo Purchase PlanUpgrade SubscriptionRenew"))  # fmt: skip
+    batch_limit = 1000
+    max_body_bytes = 8 * 1024 * 1024  # ours: the vendor documents none
+    max_age = timedelta(days=7)
+    docs_url = "https://developers.facebook.com/docs/marketing-api/conversions-api/get-started"
+    fields = (
+        Field(name="pixel_id", label="Pixel / Dataset ID", required=True, pattern=r"\d{10,20}",
+              example="1234567890123456", help="Events Manager → Data sources → your dataset → Settings"),
+        Field(name="access_token", label="Conversions API access token", secret=True, required=True,
+              pattern=r"[A-Za-z0-9_-]{40,1024}",
+              example="EAA-an-example-token-that-opens-only-the-sandbox",
+              help="Events Manager → your dataset → Settings → Conversions API → Generate access token"),
+        Field(name="app_secret", label="App secret", secret=True, pattern=r"[0-9a-f]{32}",
+              help="App dashboard → Settings → Basic; only when the app requires appsecret_proof"),
+        Field(name="test_event_code", label="Test event code", pattern=r"[A-Za-z0-9]{4,32}",
+              help="Events Manager → Test events. Test events count like real ones: remove it afterwards"),
+        Field(name="api_version", label="Graph version", pattern=r"v\d{2}\.0", default=VERSION, help="Such as v26.0"),
+        Field(name="ldu_mode", label="Limited Data Use", default="off", help="For US state privacy laws",
+              choices=(("off", "Off"), ("geo", "On, Meta finds country and state"), ("us", "On, in the United States"),
+                       *((state, f"On, in {state[3:].upper()}") for state in US_STATES))),
+        Field(name="default_action_source", label="Action source", default="website",
+              help="For events that came without a page and a browser", choices=tuple((name, name.replace("_", " "))
+              for name in ("website", "email", "phone_call", "chat", "physical_store", "system_generated", "other"))),
+    )  # fmt: skip
+
+    def build(self, items: Sequence[Item], config: Config, now: datetime) -> Built:
+        parts: list[tuple[Item, bytes]] = []
+        skipped: list[Skip] = []
+        for item in items:
+            event = self._event(item, config, int(now.timestamp() * 1000))
+            if isinstance(event, Skip):
+                skipped.append(event)
+            else:
+                parts.append((item, msgspec.json.encode(event)))
+        token, code = config.get("access_token", ""), config.get("test_event_code", "")
+        url = f"https://graph.facebook.com/{config.get('api_version') or VERSION}/{config.get('pixel_id', '')}/events"
+        if config.get("app_secret"):
+            proof = hmac.new(config["app_secret"].encode(), token.encode(), hashlib.sha256).hexdigest()
+            url += f"?appsecret_proof={proof}"
+        # The token goes into a header: URLs end up in logs.
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        end = b'],"test_event_code":%b}' % msgspec.json.encode(code) if code else b"]}"
+        runs = base.chunks(parts, self.batch_limit, self.max_body_bytes)
+        bodies = [(tuple(item for item, _ in run), b'{"data":[' + b",".join(part for _, part in run)) for run in runs]
+        return Built(skipped=skipped, requests=[
+            Request(method="POST", url=url, headers=headers, body=body + end, items=carried) for carried, body in bodies
+        ])  # fmt: skip
+
+    def _event(self, item: Item, config: Config, now_ms: int) -> dict[str, Any] | Skip:
+        payload, name = item.payload, item.native_name or item.event
+        if now_ms - item.occurred_ms > self.max_age.total_seconds() * 1000:
+            # One event older than seven days makes Meta refuse the other 999 of its request.
+            return Skip(item=item, reason="too_old", detail="Meta takes events of the last seven days only.")
+        if len(name) > MAX_NAME:
+            return Skip(item=item, reason="invalid", detail=f"Meta takes event names of at most {MAX_NAME} characters.")
+        is_web = payload.page_url is not None and _HTTP.match(payload.page_url) is not None
+        event: dict[str, Any] = {
+            "event_name": name,
+            # A sender's clock that runs ahead must not sink the batch: Meta refuses times more than a minute ahead.
+            "event_time": min(item.occurred_ms, now_ms) // 1000,
+            "event_id": item.event_id,
+            "action_source": _action_source(payload, is_web, config),
+            "user_data": _user_data(item),
+        }
+        if is_web:
+            event["event_source_url"] = payload.page_url
+        if payload.referrer and _HTTP.match(payload.referrer):
+            event["referrer_url"] = payload.referrer
+        if custom := _custom_data(item):
+            event["custom_data"] = custom
+        if limits := LDU.get(config.get("ldu_mode", "")):
+            event["data_processing_options"] = ["LDU"]
+            event["data_processing_options_country"], event["data_processing_options_state"] = limits
+        if payload.platform_params:
+            event = base.with_overrides(event, item, self.key)
+            if not isinstance(event["user_data"], dict) or not isinstance(event.get("custom_data", {}), dict):
+                return Skip(item=item, reason="invalid", detail="platformParams.meta replaces an object.")
+            event["user_data"] = identity.protected(event["user_data"])
+        user = event["user_data"]
+        if not any(user.get(k) for k in STRONG) and not {"client_ip_address", "client_user_agent"} <= user.keys():
+            needed = "Meta needs an e-mail address, phone number, external id, fbc, fbp, or IP address with user agent"
+            return Skip(item=item, reason="no_identity", detail=f"{needed}; the event carries none of them.")
+        if event["event_name"] == "Purchase" and not {"value", "currency"} <= event.get("custom_data", {}).keys():
+            missing = "value" if payload.value is None else "currency" if payload.currency is None else "positive value"
+            return Skip(item=item, reason="missing_value", detail=f"A Purchase needs value and currency: no {missing}.")
+        return event
+
+    def parse(self, request: Request, response: Response) -> list[Outcome]:
+        """Meta takes or refuses a request as a whole and never says which event was wrong."""
+        count, answer = len(request.items), response.json()
+        answer = answer if isinstance(answer, dict) else {}
+        if isinstance(answer.get("error"), dict):
+            return [_refused(answer["error"], response, count)] * count
+        is_fine = 200 <= response.status < 300
+        if is_fine and answer.get("events_received") == count:
+            return [base.OK] * count
+        if response.status == 413:
+            return super().parse(request, response)
+        # Sending again what was taken is harmless: Meta drops the same event_id within 48 hours.
+        result = Result.SPLIT if is_fine and "events_received" in answer and count > 1 else Result.RETRY
+        detail = f"Meta answered {response.status} and did not confirm all events."
+        return [Outcome(result=result, detail=detail, after=base.retry_after(response))] * count
+
+
+def _refused(error: dict[str, Any], response: Response, count: int) -> Outcome:
+    code, subcode = (value if isinstance(value := error.get(k), int) else 0 for k in ("code", "error_subcode"))
+    said = error.get("error_user_msg") or error.get("message") or "no reason given"
+    detail = masked(f"Meta error {code}/{subcode}: {said} (trace {error.get('fbtrace_id', 'unknown')})", cap=300)
+    after = base.retry_after(response)
+    if code in BUSY or response.status == 429:
+        return Outcome(result=Result.RETRY, detail=detail, after=BUSY_SECONDS if after is None else after)
+    if code in CONFIG_CODES or (code, subcode) == (PAYLOAD, WRONG_PIXEL):
+        return Outcome(result=Result.CONFIG, detail=detail)
+    if code in TRANSIENT or code != PAYLOAD or error.get("is_transient") is True:
+        return Outcome(result=Result.RETRY, detail=detail, after=after)
+    if count > 1:
+        return Outcome(result=Result.SPLIT, detail=detail)
+    reason = SUBCODES.get(subcode, "")
+    return Outcome(result=Result.TOO_OLD if reason == "too_old" else Result.PERMANENT, detail=detail, reason=reason)
+
+
+def _action_source(payload: Payload, is_web: bool, config: Config) -> str:
+    """`website` needs page address and user agent; an event without them came from a server: the default holds then,
+    unless that is `website` too, which Meta would refuse. Source: Meta, "Server Event Parameters".
+    """
+    if is_web and payload.user_agent:
+        return "website"
+    default = config.get("default_action_source") or "website"
+    return "system_generated" if default == "website" else default
+
+
+def _user_data(item: Item) -> dict[str, Any]:
+    payload, user = item.payload, identity.short_keys(item.payload)
+    for key, value in (
+        ("client_ip_address", payload.client_ip), ("client_user_agent", payload.user_agent), ("fbc", _fbc(item)),
+        ("fbp", payload.click_ids.get("fbp")), ("subscription_id", payload.subscription_id),
+    ):  # fmt: skip
+        if value:
+            user[key] = value
+    if payload.lead_id and _LEAD_ID.fullmatch(payload.lead_id):
+        user["lead_id"] = int(payload.lead_id)
+    return user
+
+
+def _fbc(item: Item) -> str:
+    """The cookie, or what it would say: `fb.1.{ms}.{fbclid}`, the click id untouched. 1 is what Meta asks of servers
+    that store no cookie; the time is the event's, the same on every try. Source: Meta, "fbp and fbc Parameters".
+    """
+    clicks, page = item.payload.click_ids, item.payload.page_url or ""
+    if "fbc" in clicks:
+        return clicks["fbc"]
+    found = _FBCLID.search(page) if "fbclid=" in page and "fbclid" not in clicks else None
+    fbclid = found[1] if found else clicks.get("fbclid", "")
+    return f"fb.1.{item.occurred_ms}.{fbclid}" if fbclid else ""
+
+
+def _custom_data(item: Item) -> dict[str, Any]:
+    payload = item.payload
+    custom = {name: value for name in CUSTOM if (value := getattr(payload, name)) is not None}
+    if amount := base.value_of(item):
+        custom["value"], custom["currency"] = amount
+    if order_id := payload.order_id or payload.transaction_id:
+        custom["order_id"] = order_id
+    if content_ids := payload.content_ids or ([payload.content_id] if payload.content_id else []):
+        custom["content_ids"] = content_ids
+    if payload.content_type in ("product", "product_group"):  # the only two Meta knows
+        custom["content_type"] = payload.content_type
+    if item.native_name == "ViewContent" and item.event in CATEGORY:
+        custom.setdefault("content_category", CATEGORY[item.event])
+    return custom
