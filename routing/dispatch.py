@@ -30,7 +30,8 @@ SELECT id, source_id, received_at FROM events_ingestbatch
 WHERE routed_at IS NULL ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED
 """
 EVENTS_SQL = """
-SELECT e.id, e.name, e.occurred_at, e.payload->>'consent' FROM unnest(%s::bigint[], %s::bigint[]) AS span (lowest, highest)
+SELECT e.id, e.name, e.occurred_at, e.payload->>'consent'
+FROM unnest(%s::bigint[], %s::bigint[]) AS span (lowest, highest)
 JOIN events_event e ON e.id >= span.lowest AND e.id < span.highest ORDER BY e.id
 """
 ROUTED_SQL = """
@@ -69,10 +70,7 @@ def _route(cursor: Any, batches: Sequence[tuple[int, int, datetime]]) -> set[int
     now = datetime.now(UTC)
     now_ms = int(now.timestamp() * 1000)
     state = snapshot.current()
-    of_batch = {
-        batch_id: (source_id, received_at.date())
-        for batch_id, source_id, received_at in batches
-    }
+    of_batch = {batch_id: (source_id, received_at.date()) for batch_id, source_id, received_at in batches}
     cursor.execute(
         EVENTS_SQL,
         [
@@ -92,14 +90,10 @@ def _route(cursor: Any, batches: Sequence[tuple[int, int, datetime]]) -> set[int
             unregistered[name] += 1
         consent = _read_consent(consent_json) if consent_json else {}
         occurred_ms = round(occurred_at.timestamp() * 1000)
-        for rule, decision in state.fan_out(
-            source_id, name, consent, occurred_ms, now_ms
-        ):
+        for rule, decision in state.fan_out(source_id, name, consent, occurred_ms, now_ms):
             tally.add(day, rule.id, name, LedgerState.RECEIVED)
             if not decision.send:
-                skips[batch_id].setdefault(str(rule.id), {}).setdefault(
-                    decision.reason, []
-                ).append(position)
+                skips[batch_id].setdefault(str(rule.id), {}).setdefault(decision.reason, []).append(position)
                 tally.add(day, rule.id, name, LedgerState.SKIPPED, decision.reason)
             elif rule.is_builtin:
                 # The event table is the built-in warehouse: the event is there already.

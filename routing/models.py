@@ -12,20 +12,14 @@ from destinations.models import Destination
 class Route(models.Model):
     """What a team said of one event at one destination. `is_on` counts in Custom mode only; the rest always."""
 
-    destination = models.ForeignKey(
-        Destination, on_delete=models.CASCADE, related_name="routes"
-    )
+    destination = models.ForeignKey(Destination, on_delete=models.CASCADE, related_name="routes")
     event_name = models.CharField(max_length=64)
     is_on = models.BooleanField(default=False)
     native_name = models.CharField(max_length=100, blank=True)
     native_id = models.CharField(max_length=200, blank=True)
 
     class Meta:
-        constraints = [
-            models.UniqueConstraint(
-                fields=["destination", "event_name"], name="route_once"
-            )
-        ]
+        constraints = [models.UniqueConstraint(fields=["destination", "event_name"], name="route_once")]
         permissions = [
             ("toggle_route", "Can switch events on and off per destination"),
             ("export_route", "Can export mappings"),
@@ -50,12 +44,8 @@ class RoutingChange(models.Model):
 
     version = models.BigIntegerField()
     at = models.DateTimeField(default=timezone.now)
-    user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL
-    )
-    actor = models.CharField(
-        max_length=150, help_text="User name, or the command that did it."
-    )
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL)
+    actor = models.CharField(max_length=150, help_text="User name, or the command that did it.")
     action = models.CharField(max_length=32)
     destination_name = models.CharField(max_length=64, blank=True)
     sentences = models.JSONField(default=list)

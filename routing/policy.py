@@ -89,32 +89,22 @@ class Decision(msgspec.Struct, frozen=True):
     def sentence(self, event: str, rule: DestinationRule) -> str:
         if self.send:
             return f"{event} is sent to {rule.name}."
-        return reasons.explain(
-            self.reason, event=event, destination=rule.name, platform=rule.label
-        )
+        return reasons.explain(self.reason, event=event, destination=rule.name, platform=rule.label)
 
 
 _SEND = Decision(True)
 _SKIP = {code: Decision(False, code) for code in reasons.REASONS}
 
 
-def selects(
-    rule: DestinationRule, event: str, event_rule: EventRule | None
-) -> Decision:
+def selects(rule: DestinationRule, event: str, event_rule: EventRule | None) -> Decision:
     """Rows 4-9 of the policy: what the toggles say of an event, whoever sent it and whenever."""
-    is_warehouse_only = (
-        event_rule is not None and event_rule.routing_class == "warehouse_only"
-    )
+    is_warehouse_only = event_rule is not None and event_rule.routing_class == "warehouse_only"
     is_ad_or_analytics = rule.kind in (Kind.ADS, Kind.ANALYTICS)
     if rule.mode == Mode.CUSTOM and event in rule.ticked:  # 4
         return _SEND
     if rule.mode == Mode.RECOMMENDED and event in rule.recommended:  # 5
         return _SEND
-    if (
-        rule.mode == Mode.EVERYTHING
-        and event_rule is not None
-        and not (is_ad_or_analytics and is_warehouse_only)
-    ):  # 6
+    if rule.mode == Mode.EVERYTHING and event_rule is not None and not (is_ad_or_analytics and is_warehouse_only):  # 6
         return _SEND
     if is_warehouse_only and is_ad_or_analytics:  # 7
         return _SKIP["warehouse_only"]
@@ -132,9 +122,7 @@ def carries(rule: DestinationRule, event: str) -> Decision:
     return _SEND
 
 
-def has_consent(
-    rule: DestinationRule, source: SourceRule, consent: Mapping[str, bool]
-) -> bool:
+def has_consent(rule: DestinationRule, source: SourceRule, consent: Mapping[str, bool]) -> bool:
     category = CATEGORY_OF_KIND[rule.kind]
     said = consent.get(category)
     if said is not None:

@@ -69,9 +69,7 @@ class Snapshot:
         now_ms: int,
     ) -> Decision:
         source = self.sources.get(source_id) or SourceRule(id=source_id)
-        return decide(
-            rule, source, event, self.events.get(event), consent, occurred_ms, now_ms
-        )
+        return decide(rule, source, event, self.events.get(event), consent, occurred_ms, now_ms)
 
     def fan_out(
         self,
@@ -85,28 +83,21 @@ class Snapshot:
         return [
             (
                 rule,
-                TOO_OLD
-                if decision.send and is_too_old(rule, occurred_ms, now_ms)
-                else decision,
+                TOO_OLD if decision.send and is_too_old(rule, occurred_ms, now_ms) else decision,
             )
             for rule, decision in self._standing(source_id, event, consent)
         ]
 
-    def _standing(
-        self, source_id: int, event: str, consent: Mapping[str, bool]
-    ) -> Standing:
+    def _standing(self, source_id: int, event: str, consent: Mapping[str, bool]) -> Standing:
         key = (source_id, event, consent.get("marketing"), consent.get("analytics"))
         found = self._memo.get(key)
         if found is None:
-            if (
-                len(self._memo) >= MEMO_LIMIT
-            ):  # extension names are the senders' choice: keep the memo bounded
+            if len(self._memo) >= MEMO_LIMIT:  # extension names are the senders' choice: keep the memo bounded
                 self._memo.clear()
             source = self.sources.get(source_id) or SourceRule(id=source_id)
             event_rule = self.events.get(event)
             found = self._memo[key] = tuple(
-                (rule, stands(rule, source, event, event_rule, consent))
-                for rule in self.rules.values()
+                (rule, stands(rule, source, event, event_rule, consent)) for rule in self.rules.values()
             )
         return found
 
@@ -143,6 +134,7 @@ def forget() -> None:
     """Drop the cached snapshot (tests roll versions back)."""
     global _current
     _current = None
+    _bumped.versions = set()
 
 
 def load() -> Snapshot:
@@ -154,15 +146,11 @@ def load() -> Snapshot:
         version = stored_version()
         events = {
             name: EventRule(name, routing_class, stage)
-            for name, routing_class, stage in CanonicalEvent.objects.filter(
-                retired_at=None
-            ).values_list("name", "routing_class", "stage_id")
-        }
-        retired = frozenset(
-            CanonicalEvent.objects.exclude(retired_at=None).values_list(
-                "name", flat=True
+            for name, routing_class, stage in CanonicalEvent.objects.filter(retired_at=None).values_list(
+                "name", "routing_class", "stage_id"
             )
-        )
+        }
+        retired = frozenset(CanonicalEvent.objects.exclude(retired_at=None).values_list("name", flat=True))
         sources = {
             source.pk: SourceRule(
                 source.pk,
@@ -179,9 +167,7 @@ def load() -> Snapshot:
             destination.pk: rule_of(destination, routes.get(destination.pk, ()))
             for destination in Destination.objects.prefetch_related("sources")
         }
-    return Snapshot(
-        version=version, rules=rules, sources=sources, events=events, retired=retired
-    )
+    return Snapshot(version=version, rules=rules, sources=sources, events=events, retired=retired)
 
 
 @cache
@@ -214,9 +200,7 @@ def rule_of(destination: Destination, routes: Iterable[Route]) -> DestinationRul
         is_enabled=destination.is_enabled,
         is_builtin=platform.is_builtin,
         is_held=destination.hold != Hold.NONE,
-        source_ids=None
-        if destination.all_sources
-        else frozenset(s.pk for s in destination.sources.all()),
+        source_ids=None if destination.all_sources else frozenset(s.pk for s in destination.sources.all()),
         ticked=frozenset(ticked),
         recommended=platform.recommended,
         native_names=names,
@@ -231,6 +215,6 @@ def bump() -> int:
     """Raise the routing version; call inside the transaction of the change. Serialises concurrent changes."""
     RoutingVersion.objects.get_or_create(pk=1)
     RoutingVersion.objects.filter(pk=1).update(version=F("version") + 1)
-    version = RoutingVersion.objects.values_list("version", flat=True).get(pk=1)
+    version: int = RoutingVersion.objects.values_list("version", flat=True).get(pk=1)
     _bumped.versions = {version}
     return version

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import msgspec
 from django.db import transaction
 
 from destinations.models import Destination, Hold
-from destinations.platforms.base import Kind
+from destinations.platforms.base import Kind, NativeId
 from routing import snapshot
 from routing.models import Route, RoutingChange
 from routing.policy import DestinationRule, EventRule, Mode, selects
@@ -34,11 +35,7 @@ class Diff(msgspec.Struct, frozen=True):
 
 def selected(rule: DestinationRule, events: Mapping[str, EventRule]) -> set[str]:
     """The names this destination selects now: registered ones by the policy, and unregistered ones it ticked."""
-    chosen = {
-        name
-        for name, event_rule in events.items()
-        if selects(rule, name, event_rule).send
-    }
+    chosen = {name for name, event_rule in events.items() if selects(rule, name, event_rule).send}
     if rule.mode == Mode.CUSTOM:
         chosen |= rule.ticked
     return chosen
@@ -57,18 +54,12 @@ def changed_rule(
     """
     changed = rule if mode is None else msgspec.structs.replace(rule, mode=Mode(mode))
     if mode == Mode.CUSTOM and rule.mode != Mode.CUSTOM:
-        changed = msgspec.structs.replace(
-            changed, ticked=frozenset(selected(rule, events))
-        )
+        changed = msgspec.structs.replace(changed, ticked=frozenset(selected(rule, events)))
     if on:
         before = selected(changed, events)
-        ticked = (before | {name for name, is_on in on.items() if is_on}) - {
-            n for n, is_on in on.items() if not is_on
-        }
+        ticked = (before | {name for name, is_on in on.items() if is_on}) - {n for n, is_on in on.items() if not is_on}
         if ticked != before:
-            changed = msgspec.structs.replace(
-                changed, mode=Mode.CUSTOM, ticked=frozenset(ticked)
-            )
+            changed = msgspec.structs.replace(changed, mode=Mode.CUSTOM, ticked=frozenset(ticked))
     return changed
 
 
@@ -88,18 +79,11 @@ def diff(
     )
 
 
-def needs_confirmation(
-    rule: DestinationRule, names: Iterable[str], events: Mapping[str, EventRule]
-) -> list[str]:
+def needs_confirmation(rule: DestinationRule, names: Iterable[str], events: Mapping[str, EventRule]) -> list[str]:
     """Of `names`, those that would send a warehouse-only event (money going back) to an ad or analytics platform."""
     if rule.kind not in (Kind.ADS, Kind.ANALYTICS):
         return []
-    return [
-        n
-        for n in names
-        if (found := events.get(n)) is not None
-        and found.routing_class == "warehouse_only"
-    ]
+    return [n for n in names if (found := events.get(n)) is not None and found.routing_class == "warehouse_only"]
 
 
 def apply(
@@ -124,9 +108,7 @@ def apply(
     if mode is not None and mode not in set(Mode):
         raise ToggleError(f"Unknown mode {mode!r}.")
     shape = platform.native_id
-    for event, value in (native_ids or {}).items():
-        if value:
-            _check_native_id(shape, event, value)
+    _check_native_ids(shape, native_ids or {})
     with transaction.atomic():
         # The lock orders concurrent changes of one destination: each sees what the one before it left.
         destination = Destination.objects.select_for_update().get(pk=destination.pk)
@@ -135,13 +117,7 @@ def apply(
         events = state.events
         rule = snapshot.rule_of(destination, routes.values())
         new_rule = changed_rule(rule, mode=mode, on=on, events=events)
-        if (
-            on
-            and not native_names
-            and not native_ids
-            and mode is None
-            and new_rule == rule
-        ):
+        if on and not native_names and not native_ids and mode is None and new_rule == rule:
             return None
         change = diff(rule, mode=mode, on=on, events=events)
         before: dict[str, Any] = {}
@@ -149,9 +125,7 @@ def apply(
         sentences: list[str] = []
         if new_rule.mode != rule.mode:
             before["mode"], after["mode"] = rule.mode, new_rule.mode
-            sentences.append(
-                f"{destination.name}: {rule.mode.capitalize()} → {new_rule.mode.capitalize()}"
-            )
+            sentences.append(f"{destination.name}: {rule.mode.capitalize()} → {new_rule.mode.capitalize()}")
         for name in change.added:
             sentences.append(f"{destination.name} starts receiving {name}")
         for name in change.removed:
@@ -159,28 +133,12 @@ def apply(
         before["selected"], after["selected"] = change.removed, change.added
         touched: dict[str, Route] = {}
         _set_ticked(destination, routes, new_rule.ticked, touched)
-        for column, label, values in (
-            ("native_name", "native name", native_names),
-            ("native_id", "native id", native_ids),
-        ):
-            for event, value in (values or {}).items():
-                route = (
-                    touched.get(event)
-                    or routes.get(event)
-                    or Route(destination=destination, event_name=event)
-                )
-                old = getattr(route, column)
-                if old == value:
-                    continue
-                setattr(route, column, value)
-                touched[event] = route
-                (
-                    before.setdefault(column, {})[event],
-                    after.setdefault(column, {})[event],
-                ) = old, value
-                sentences.append(
-                    f"{destination.name}: {label} of {event}: {old or 'default'} → {value or 'default'}"
-                )
+        for column, values in (("native_name", native_names), ("native_id", native_ids)):
+            for event, old, value in _set_native(destination, routes, column, values or {}, touched):
+                before.setdefault(column, {})[event] = old
+                after.setdefault(column, {})[event] = value
+                label = column.replace("_", " ")
+                sentences.append(f"{destination.name}: {label} of {event}: {old or 'default'} → {value or 'default'}")
         if not sentences and not touched:
             return None
         Route.objects.bulk_create(
@@ -190,9 +148,7 @@ def apply(
             update_fields=["is_on", "native_name", "native_id"],
         )
         if new_rule.mode != rule.mode:
-            Destination.objects.filter(pk=destination.pk).update(
-                event_mode=new_rule.mode.value
-            )
+            Destination.objects.filter(pk=destination.pk).update(event_mode=new_rule.mode.value)
         return _record(
             action="toggle" if on else "mode" if mode else "mapping",
             destination_name=destination.name,
@@ -218,15 +174,33 @@ def _set_ticked(
             touched[name] = route
 
 
-def _check_native_id(shape: Any, event: str, value: str) -> None:
-    import re
+def _set_native(
+    destination: Destination,
+    routes: Mapping[str, Route],
+    column: str,
+    values: Mapping[str, str],
+    touched: dict[str, Route],
+) -> list[tuple[str, str, str]]:
+    """Put native names or ids on the routes; returns (event, old, new) for those that changed."""
+    changed: list[tuple[str, str, str]] = []
+    for event, value in values.items():
+        route = touched.get(event) or routes.get(event) or Route(destination=destination, event_name=event)
+        old = getattr(route, column)
+        if old != value:
+            setattr(route, column, value)
+            touched[event] = route
+            changed.append((event, old, value))
+    return changed
 
-    if shape is None:
-        raise ToggleError(f"{event}: this platform takes no native ids.")
-    if not re.fullmatch(shape.pattern, value):
-        raise ToggleError(
-            f"{event}: {value!r} does not look like a {shape.label.lower()}. {shape.help}"
-        )
+
+def _check_native_ids(shape: NativeId | None, native_ids: Mapping[str, str]) -> None:
+    for event, value in native_ids.items():
+        if not value:
+            continue
+        if shape is None:
+            raise ToggleError(f"{event}: this platform takes no native ids.")
+        if not re.fullmatch(shape.pattern, value):
+            raise ToggleError(f"{event}: {value!r} does not look like a {shape.label.lower()}. {shape.help}")
 
 
 def _record(
@@ -240,7 +214,7 @@ def _record(
     actor: str,
     note: str,
 ) -> RoutingChange:
-    return RoutingChange.objects.create(
+    change: RoutingChange = RoutingChange.objects.create(
         version=snapshot.bump(),
         user=user,  # type: ignore[misc]
         actor=actor or (user.get_username() if user is not None else "system"),
@@ -251,6 +225,7 @@ def _record(
         after=after,
         note=note,
     )
+    return change
 
 
 def record_destination_change(
@@ -278,9 +253,7 @@ def record_destination_change(
     )
 
 
-def set_enabled(
-    destination: Destination, is_enabled: bool, **who: Any
-) -> RoutingChange | None:
+def set_enabled(destination: Destination, is_enabled: bool, **who: Any) -> RoutingChange | None:
     """Switch a whole destination on or off. Off: waiting rows are skipped as `destination_disabled` when next due."""
     with transaction.atomic():
         if (
@@ -290,14 +263,10 @@ def set_enabled(
         ):
             return None
         word = "on" if is_enabled else "off"
-        return record_destination_change(
-            destination, "enabled", [f"{destination.name} is switched {word}"], **who
-        )
+        return record_destination_change(destination, "enabled", [f"{destination.name} is switched {word}"], **who)
 
 
-def set_hold(
-    destination: Destination, hold: Hold, detail: str = "", **who: Any
-) -> RoutingChange | None:
+def set_hold(destination: Destination, hold: Hold, detail: str = "", **who: Any) -> RoutingChange | None:
     """Pause (or resume with Hold.NONE): deliveries are written and wait. None when it is so already."""
     from django.utils import timezone
 
@@ -309,11 +278,5 @@ def set_hold(
             .update(hold=hold, hold_detail=detail, held_at=held_at)
         ):
             return None
-        sentence = (
-            f"{destination.name} is held: {detail or hold.label}"
-            if hold
-            else f"{destination.name} is resumed"
-        )
-        return record_destination_change(
-            destination, "hold" if hold else "resume", [sentence], **who
-        )
+        sentence = f"{destination.name} is held: {detail or hold.label}" if hold else f"{destination.name} is resumed"
+        return record_destination_change(destination, "hold" if hold else "resume", [sentence], **who)

@@ -1,0 +1,484 @@
+"""Delivering: claim → build → send → parse → record, per destination, until nothing is due.
+
+A claim is a lease: it pushes `due_at` forward and counts the try, so a killed worker's rows become due again by
+themselves. No transaction is open while a request is under way. What was sent but not recorded when a worker dies is
+sent again with the same dedup id, and nothing else is.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
+
+import msgspec
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import F
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from destinations import http, ledger, masking, retry
+from destinations.lanes import Lane
+from destinations.models import Attempt, Destination, Hold, LedgerState, State
+from destinations.platforms.base import (
+    Built,
+    Item,
+    Outcome,
+    Platform,
+    Request,
+    Response,
+    Result,
+    Skip,
+)
+from events import payload as normal_form
+from routing import snapshot, toggles
+from routing.policy import DestinationRule
+from trackstack_site.nudge import nudge
+
+logger = logging.getLogger(__name__)
+
+LEASE_SECONDS = settings.DELIVERY_LEASE.total_seconds()
+MAX_CLAIM = 2000
+MIN_CLAIM = 50
+"""Platforms that take one event a request are claimed in handfuls, or every event would cost three statements."""
+FLUSH_SECONDS = 1.0
+TASK_SECONDS = 20.0
+"""After this long a task gives its thread to others and asks to be woken again."""
+LONGEST_BACKOFF = 120.0
+DELIVER_TASK = "destinations.deliver"
+
+
+class Claimed(msgspec.Struct, frozen=True):
+    """One leased delivery with its event."""
+
+    id: int
+    tries: int
+    created_at: datetime
+    event_id: str
+    event: str
+    source_id: int
+    occurred_at: datetime
+    received_at: datetime
+    payload: normal_form.Payload
+
+    @property
+    def occurred_ms(self) -> int:
+        return round(self.occurred_at.timestamp() * 1000)
+
+
+class Settled(msgspec.Struct, frozen=True, kw_only=True):
+    """What becomes of one claimed row."""
+
+    row: Claimed
+    state: State
+    reason: str = ""
+    detail: str = ""
+    due_at: datetime | None = None
+    attempt: int | None = None
+    """Index into the attempts recorded with it."""
+    is_untried: bool = False
+    """The claim did not come to a request: its try is taken back."""
+
+
+CLAIM_SQL = """
+WITH due AS MATERIALIZED (
+    SELECT id FROM destinations_delivery
+    WHERE destination_id = %s AND state = 1 AND due_at <= now()
+    ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED
+), leased AS (
+    UPDATE destinations_delivery d SET due_at = now() + make_interval(secs => %s), tries = d.tries + 1
+    FROM due WHERE d.id = due.id RETURNING d.id, d.tries, d.created_at, d.event_id AS event_pk
+)
+SELECT l.id, l.tries, l.created_at, e.event_id, e.name, e.source_id, e.occurred_at, e.received_at, e.payload::text
+FROM leased l JOIN events_event e ON e.id = l.event_pk ORDER BY l.id
+"""
+
+RECORD_SQL = """
+UPDATE destinations_delivery d SET
+    state = v.state, reason = v.reason, detail = v.detail, due_at = v.due_at,
+    settled_at = CASE WHEN v.state = 1 THEN NULL ELSE now() END,
+    tries = greatest(0, d.tries - v.untried),
+    attempts = CASE WHEN v.attempt IS NULL THEN d.attempts ELSE d.attempts || v.attempt END
+FROM unnest(%s::bigint[], %s::smallint[], %s::text[], %s::text[], %s::timestamptz[], %s::smallint[], %s::bigint[])
+    AS v (id, state, reason, detail, due_at, untried, attempt)
+WHERE d.id = v.id AND d.state = 1
+RETURNING d.id
+"""
+
+
+def claim(destination_id: int, limit: int) -> list[Claimed]:
+    """Lease up to `limit` due rows, oldest first."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(CLAIM_SQL, [destination_id, limit, LEASE_SECONDS])
+        return [Claimed(*row[:8], payload=normal_form.decode(row[8])) for row in cursor.fetchall()]  # type: ignore[misc]
+
+
+def record(destination: Destination, settled: Sequence[Settled], attempts: Sequence[Attempt]) -> None:
+    """Write outcomes, attempts and ledger in one transaction. A row that somebody settled meanwhile is left alone."""
+    if not settled:
+        return
+    with transaction.atomic():
+        made = Attempt.objects.bulk_create(attempts)
+        ids = [attempt.pk for attempt in made]
+        with connection.cursor() as cursor:
+            cursor.execute(
+                RECORD_SQL,
+                [
+                    [s.row.id for s in settled],
+                    [s.state.value for s in settled],
+                    [s.reason for s in settled],
+                    [s.detail[:400] for s in settled],
+                    [s.due_at for s in settled],
+                    [int(s.is_untried) for s in settled],
+                    [None if s.attempt is None else ids[s.attempt] for s in settled],
+                ],
+            )
+            changed = {row[0] for row in cursor.fetchall()}
+            tally = ledger.Tally()
+            for s in settled:
+                if s.row.id in changed and s.state != State.WAITING:
+                    tally.add(
+                        s.row.received_at.date(),
+                        destination.pk,
+                        s.row.event,
+                        LedgerState(s.state.name.lower()),
+                        s.reason,
+                    )
+            tally.write(cursor)
+
+
+def deliver_due(destination_id: int) -> int:
+    """Deliver what is due for one destination; returns how many rows were handled.
+
+    Idempotent and safe to run in any number of workers at once: lanes bound how many work at a destination, and a
+    claimed row is nobody else's until its lease ends.
+    """
+    lane = Lane(destination_id)
+    handled = 0
+    deadline = time.monotonic() + TASK_SECONDS
+    while lane.acquire():
+        try:
+            is_dry = False
+            while not is_dry and time.monotonic() < deadline:
+                count = deliver_once(destination_id)
+                handled += count
+                is_dry = count == 0
+                lane.extend()
+        finally:
+            lane.release()
+        if not is_dry:
+            nudge(DELIVER_TASK, destination_id)
+            break
+        # A wake-up that came while we held the last lane found no place: look once more now that it is free.
+        if not has_due(destination_id):
+            break
+    return handled
+
+
+def has_due(destination_id: int) -> bool:
+    return destination_id in due_destinations(destination_id)
+
+
+def due_destinations(only: int | None = None) -> list[int]:
+    """Destinations with rows to handle now. Held and backing-off ones are left out: their rows wait."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT d.id FROM destinations_destination d WHERE (%s::int IS NULL OR d.id = %s) AND"
+            " (NOT d.is_enabled OR (d.hold = '' AND (d.backoff_until IS NULL OR d.backoff_until <= now())))"
+            " AND EXISTS (SELECT 1 FROM destinations_delivery w"
+            " WHERE w.destination_id = d.id AND w.state = 1 AND w.due_at <= now())",
+            [only, only],
+        )
+        return [row[0] for row in cursor.fetchall()]
+
+
+def deliver_once(destination_id: int) -> int:
+    """One claim, delivered and recorded. 0 when there was nothing to do, or the destination is held or backing off."""
+    destination = Destination.objects.filter(pk=destination_id).first()
+    if destination is None:
+        return 0
+    if destination.is_enabled and (
+        destination.hold or (destination.backoff_until and destination.backoff_until > timezone.now())
+    ):
+        return 0
+    platform = destination.platform
+    rows = claim(destination_id, max(MIN_CLAIM, min(platform.batch_limit, MAX_CLAIM)))
+    if rows:
+        Run(destination, platform, rows).go()
+    return len(rows)
+
+
+class Run:
+    """One claim on its way through build, send and parse."""
+
+    def __init__(self, destination: Destination, platform: Platform, rows: Sequence[Claimed]) -> None:
+        self.destination = destination
+        self.platform = platform
+        self.rows = {row.id: row for row in rows}
+        self.now = datetime.now(UTC)
+        self.leased_until = time.monotonic() + LEASE_SECONDS
+        self.config = destination.config
+        self.secrets = tuple(destination.secrets.values())
+        self.settled: list[Settled] = []
+        self.attempts: list[Attempt] = []
+        self.flushed_at = time.monotonic()
+        self.is_stopped = False
+
+    def go(self) -> None:
+        state = snapshot.current()
+        rule = state.rules.get(self.destination.pk)
+        items: list[Item] = []
+        now_ms = int(self.now.timestamp() * 1000)
+        for row in self.rows.values():
+            if rule is None:
+                self._settle(row, State.SKIPPED, "destination_disabled")
+                continue
+            # The toggles as they stand now have the last word: a switch-off stops what has not been sent yet.
+            decision = state.decide(
+                rule,
+                row.source_id,
+                row.event,
+                row.payload.consent,
+                row.occurred_ms,
+                now_ms,
+            )
+            if decision.send:
+                items.append(self._item(row, rule))
+            elif decision.reason == "too_old":
+                self._settle(
+                    row,
+                    State.DEAD,
+                    "too_old",
+                    f"Older than {self.platform.label} accepts by now.",
+                )
+            else:
+                self._settle(row, State.SKIPPED, decision.reason)
+        if items and self.destination.is_sandbox and not settings.SANDBOX_URL:
+            self._hold(
+                Hold.CONFIGURATION,
+                "The destination is in sandbox mode, and no sandbox runs (SANDBOX_URL).",
+            )
+            self._release(items)
+        elif items:
+            self._send_items(items)
+        self._flush()
+
+    @staticmethod
+    def _item(row: Claimed, rule: DestinationRule) -> Item:
+        return Item(
+            key=row.id,
+            event_id=row.event_id,
+            event=row.event,
+            occurred_ms=row.occurred_ms,
+            payload=row.payload,
+            native_name=rule.native_name(row.event),
+            native_id=rule.native_ids.get(row.event, ""),
+        )
+
+    # --- building and sending --------------------------------------------------------------------
+    def _send_items(self, items: Sequence[Item]) -> None:
+        built = self._build(items)
+        for skip in built.skipped:
+            self._settle(self.rows[skip.item.key], State.SKIPPED, skip.reason, skip.detail)
+        for request in built.requests:
+            if not self.is_stopped and time.monotonic() > self.leased_until - settings.HTTP_TIMEOUT_SECONDS - 5:
+                self.is_stopped = True  # the lease would end under way: leave the rest to the next claim
+            if self.is_stopped:
+                self._release(request.items)
+            else:
+                self._send(request)
+
+    def _build(self, items: Sequence[Item]) -> Built:
+        try:
+            return self.platform.build(items, self.config, self.now)
+        except Exception:
+            if len(items) == 1:
+                logger.exception("%s could not build a payload", self.platform.key)
+                skip = Skip(item=items[0], reason="build_failed", detail="")
+                self._settle(
+                    self.rows[items[0].key],
+                    State.DEAD,
+                    skip.reason,
+                    "The payload could not be built.",
+                )
+                return Built(requests=[], skipped=[])
+        # A bug met one event: find it, and send the others.
+        half = len(items) // 2
+        left, right = self._build(items[:half]), self._build(items[half:])
+        return Built(
+            requests=left.requests + right.requests,
+            skipped=left.skipped + right.skipped,
+        )
+
+    def _send(self, request: Request) -> None:
+        started_at = datetime.now(UTC)
+        answer, latency_ms = http.send(self._addressed(request))
+        if isinstance(answer, Response):
+            outcomes = self.platform.parse(request, answer)
+        else:
+            result = Result.CONFIG if answer.is_refused_here else Result.RETRY
+            outcomes = [Outcome(result=result, detail=answer.sentence)] * len(request.items)
+        attempt = self._attempt(request, answer, outcomes, started_at, latency_ms)
+        self.attempts.append(attempt)
+        to_split: list[Item] = []
+        for item, outcome in zip(request.items, outcomes, strict=True):
+            if outcome.result == Result.SPLIT and len(request.items) > 1:
+                to_split.append(item)
+            else:
+                self._take(self.rows[item.key], outcome, len(self.attempts) - 1)
+        self._watch(outcomes)
+        if time.monotonic() - self.flushed_at > FLUSH_SECONDS:
+            self._flush()
+        if to_split:
+            # The good ones must not die with the bad one: halve until it is alone.
+            half = (len(to_split) + 1) // 2
+            self._send_items(to_split[:half])
+            self._send_items(to_split[half:])
+
+    def _addressed(self, request: Request) -> Request:
+        """The request with its URL led to the sandbox when the destination is in sandbox mode."""
+        if not self.destination.is_sandbox:
+            return request
+        parts = urlsplit(request.url)
+        query = f"?{parts.query}" if parts.query else ""
+        url = f"{settings.SANDBOX_URL.rstrip('/')}/{self.platform.key}{parts.path}{query}"
+        return msgspec.structs.replace(request, url=url)
+
+    def _attempt(
+        self,
+        request: Request,
+        answer: Response | http.NoAnswer,
+        outcomes: Sequence[Outcome],
+        started_at: datetime,
+        latency_ms: int,
+    ) -> Attempt:
+        worst = next((o for o in outcomes if o.result != Result.OK), outcomes[0])
+        return Attempt(
+            destination=self.destination,
+            delivery_ids=[item.key for item in request.items],
+            started_at=started_at,
+            latency_ms=latency_ms,
+            method=request.method,
+            url=masking.masked(request.url, self.secrets, cap=480),
+            request_body=masking.masked(request.body, self.secrets),
+            status=answer.status if isinstance(answer, Response) else None,
+            response_body=masking.masked(answer.body, self.secrets, cap=2000) if isinstance(answer, Response) else "",
+            outcome=worst.result.value,
+            detail=masking.masked(worst.detail, self.secrets, cap=380),
+        )
+
+    # --- outcomes ----------------------------------------------------------------------------------
+    def _take(self, row: Claimed, outcome: Outcome, attempt: int) -> None:
+        result, detail = (
+            outcome.result,
+            masking.masked(outcome.detail, self.secrets, cap=380),
+        )
+        if result == Result.OK:
+            self._settle(row, State.DELIVERED, attempt=attempt)
+        elif result == Result.SKIPPED:
+            self._settle(row, State.SKIPPED, outcome.reason or "invalid", detail, attempt=attempt)
+        elif result == Result.RETRY:
+            self._retry(row, outcome.after, detail, attempt)
+        elif result == Result.CONFIG:
+            # Not the event's fault: it waits, due at once when the destination is mended.
+            self.settled.append(
+                Settled(
+                    row=row,
+                    state=State.WAITING,
+                    detail=detail,
+                    due_at=self.now,
+                    attempt=attempt,
+                    is_untried=True,
+                )
+            )
+            self._hold(Hold.CREDENTIALS, detail)
+        else:
+            reason = outcome.reason or ("too_old" if result == Result.TOO_OLD else "refused")
+            self._settle(row, State.DEAD, reason, detail, attempt=attempt)
+
+    def _retry(self, row: Claimed, after: float | None, detail: str, attempt: int) -> None:
+        verdict = retry.next_try(
+            tries=row.tries,
+            now=datetime.now(UTC),
+            roll=random.random(),
+            started_at=row.created_at,
+            occurred_at=row.occurred_at,
+            retry_for=settings.DELIVERY_RETRY_FOR,
+            max_age=self.platform.max_age,
+            after=after,
+        )
+        if isinstance(verdict, retry.GiveUp):
+            self._settle(row, State.DEAD, verdict.reason, detail, attempt=attempt)
+        else:
+            self.settled.append(
+                Settled(
+                    row=row,
+                    state=State.WAITING,
+                    detail=detail,
+                    due_at=verdict.at,
+                    attempt=attempt,
+                )
+            )
+
+    def _watch(self, outcomes: Sequence[Outcome]) -> None:
+        """Back off when a whole request failed: the rows behind it would only fail as well."""
+        if all(o.result == Result.RETRY for o in outcomes):
+            if all(o.after == 0 for o in outcomes):
+                return
+            asked = max((o.after or 0.0 for o in outcomes), default=0.0)
+            failures = self.destination.failures + 1
+            pause = asked or retry.backoff_seconds(
+                failures, 0.5 + random.random() / 2, first=1, longest=LONGEST_BACKOFF
+            )
+            Destination.objects.filter(pk=self.destination.pk).update(
+                failures=F("failures") + 1,
+                backoff_until=Now() + timedelta(seconds=pause),
+            )
+            self.destination.failures = failures
+            self.is_stopped = True
+        elif self.destination.failures and any(o.result == Result.OK for o in outcomes):
+            Destination.objects.filter(pk=self.destination.pk).update(failures=0, backoff_until=None)
+            self.destination.failures = 0
+
+    def _hold(self, hold: Hold, detail: str) -> None:
+        self.is_stopped = True
+        if not self.destination.hold:
+            self.destination.hold = hold
+            toggles.set_hold(self.destination, hold, detail, actor="delivery")
+            logger.warning(
+                "destination held",
+                extra={"destination": self.destination.name, "hold": hold.value},
+            )
+
+    def _release(self, items: Sequence[Item]) -> None:
+        """Give back rows that were claimed and not sent."""
+        for item in items:
+            self.settled.append(
+                Settled(
+                    row=self.rows[item.key],
+                    state=State.WAITING,
+                    due_at=self.now,
+                    is_untried=True,
+                )
+            )
+
+    def _settle(
+        self,
+        row: Claimed,
+        state: State,
+        reason: str = "",
+        detail: str = "",
+        *,
+        attempt: int | None = None,
+    ) -> None:
+        self.settled.append(Settled(row=row, state=state, reason=reason, detail=detail, attempt=attempt))
+
+    def _flush(self) -> None:
+        settled, self.settled = self.settled, []
+        attempts, self.attempts = self.attempts, []
+        record(self.destination, settled, attempts)
+        self.flushed_at = time.monotonic()

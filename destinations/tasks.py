@@ -1,0 +1,36 @@
+"""Celery tasks of this app. Coarse: one call moves many rows. None carries data; PostgreSQL has it all."""
+
+from __future__ import annotations
+
+from celery import shared_task
+from django.db import connection
+
+from destinations import ledger
+from destinations.delivery import DELIVER_TASK, deliver_due, due_destinations
+from trackstack_site.nudge import nudge
+
+ROUTE_TASK = "routing.route_batches"
+
+
+@shared_task(name="destinations.deliver")
+def deliver(destination_id: int) -> int:
+    """Send what is due at one destination. Idempotent; overlapping calls share the work."""
+    return deliver_due(destination_id)
+
+
+@shared_task(name="destinations.sweep")
+def sweep() -> None:
+    """Wake whatever has work: retries that came due, rows of killed workers, and wake-ups that a broker lost."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT EXISTS (SELECT 1 FROM events_ingestbatch WHERE routed_at IS NULL)")
+        if cursor.fetchone()[0]:
+            nudge(ROUTE_TASK)
+    for destination_id in due_destinations():
+        nudge(DELIVER_TASK, destination_id)
+
+
+@shared_task(name="destinations.fold_ledger")
+def fold_ledger() -> None:
+    """Fold the ledger's small entries into totals."""
+    while ledger.fold() > 0:
+        pass
