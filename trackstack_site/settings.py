@@ -27,7 +27,8 @@ DEBUG = env.read_bool("DEBUG", default=False)
 
 # --- Secrets ------------------------------------------------------------------------------------
 # Three rings with three jobs, so that each can be rotated alone: sessions and signing (SECRET_KEY), stored platform
-# credentials (CREDENTIALS_KEYS, Fernet, first one encrypts) and ingest key digests (API_KEY_PEPPERS, first one digests).
+# credentials (CREDENTIALS_KEYS, Fernet, the first encrypts) and ingest key digests
+# (API_KEY_PEPPERS, the first digests).
 SECRET_KEY = env.read_text("SECRET_KEY")
 CREDENTIALS_KEYS = env.read_list("CREDENTIALS_KEYS")
 API_KEY_PEPPERS = env.read_list("API_KEY_PEPPERS")
@@ -42,9 +43,7 @@ for name, value in (
     ("API_KEY_PEPPERS", API_KEY_PEPPERS),
 ):
     if not value:
-        raise ImproperlyConfigured(
-            f"{name} is not set. DATABASE_URL is, so this is a deployment: see .env.example"
-        )
+        raise ImproperlyConfigured(f"{name} is not set. DATABASE_URL is, so this is a deployment: see .env.example")
 
 ALLOWED_HOSTS = env.read_list("ALLOWED_HOSTS", ["*"] if IS_EMBEDDED else [])
 CSRF_TRUSTED_ORIGINS = env.read_list("CSRF_TRUSTED_ORIGINS")
@@ -114,9 +113,7 @@ TEMPLATES = [
 DATABASES = {
     "default": {
         **env.parse_database_url(DATABASE_URL or EMBEDDED.database_url),
-        "ENGINE": "trackstack_site.embedded_postgres"
-        if IS_EMBEDDED
-        else "django.db.backends.postgresql",
+        "ENGINE": "trackstack_site.embedded_postgres" if IS_EMBEDDED else "django.db.backends.postgresql",
         "CONN_MAX_AGE": 0,
         "CONN_HEALTH_CHECKS": True,
     }
@@ -142,9 +139,7 @@ DEMO_TRICKLE = env.read_bool("DEMO_TRICKLE", default=True)
 # --- Policy of this installation -------------------------------------------------------------------
 MAX_BODY_BYTES = 1024 * 1024
 MAX_EVENTS_PER_BATCH = 100
-DELIVERY_LEASE = timedelta(
-    seconds=env.read_int("DELIVERY_LEASE_SECONDS", 60, minimum=10)
-)
+DELIVERY_LEASE = timedelta(seconds=env.read_int("DELIVERY_LEASE_SECONDS", 60, minimum=10))
 LANES_PER_DESTINATION = env.read_int("LANES_PER_DESTINATION", 4, minimum=1)
 DELIVERY_RETRY_FOR = timedelta(hours=72)
 HTTP_TIMEOUT_SECONDS = env.read_int("HTTP_TIMEOUT_SECONDS", 15, minimum=1)
@@ -156,9 +151,7 @@ ALLOW_PRIVATE_ADDRESSES = env.read_list("ALLOW_PRIVATE_ADDRESSES")
 SANDBOX_URL = env.read_text("SANDBOX_URL")
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": [
-        "events.api.authentication.IngestKeyAuthentication"
-    ],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["events.api.authentication.IngestKeyAuthentication"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["events.api.parsers.EventsParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
@@ -216,7 +209,11 @@ LOGGING = {
     "formatters": {"json": {"()": "trackstack_site.logs.JsonFormatter"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
     "root": {"handlers": ["stderr"], "level": env.read_text("LOG_LEVEL", "INFO")},
-    "loggers": {"django.request": {"level": "ERROR"}},
+    "loggers": {
+        "django.request": {"level": "ERROR"},
+        # A line per task says nothing that the ledger and the attempts do not say better.
+        "celery": {"level": "WARNING"},
+    },
 }
 AUTH_PASSWORD_VALIDATORS = [
     {

@@ -1,0 +1,151 @@
+"""`make run`: the whole product on one machine, in one command, until Ctrl-C."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+
+from trackstack_site import processes
+
+READY_SECONDS = 60
+
+
+class Command(BaseCommand):
+    help = "Bring up web, worker, beat, the embedded engines, the sandbox and the demo; Ctrl-C stops them all."
+    requires_system_checks: list[Any] = []
+
+    def add_arguments(self, parser: Any) -> None:
+        parser.add_argument("--port", type=int, default=int(os.environ.get("PORT") or 8000))
+        parser.add_argument("--no-demo", action="store_true", help="No demo data and no sandbox.")
+
+    def handle(self, *, port: int, no_demo: bool, **options: Any) -> None:
+        if not _is_free(settings.WEB_HOST, port):
+            raise CommandError(f"Port {port} is in use. Choose another one: make run PORT={port + 1}")
+        self.say("Starting PostgreSQL and Valkey …")
+        if settings.IS_EMBEDDED:
+            settings.EMBEDDED.acquire_postgres()
+        if not settings.BROKER_URL:
+            settings.EMBEDDED.acquire_valkey()
+        call_command("migrate", verbosity=0, interactive=False)
+        call_command("collectstatic", verbosity=0, interactive=False)
+        sandbox_port = None
+        key = password = ""
+        if not no_demo and settings.IS_EMBEDDED:
+            sandbox_port = _free_port()
+            printed = StringIO()
+            call_command("load_demo", stdout=printed)
+            key, password = _read(printed.getvalue(), "key"), _read(printed.getvalue(), "password")
+        self.supervise(port, sandbox_port, key, password)
+
+    def supervise(self, port: int, sandbox_port: int | None, key: str, password: str) -> None:
+        environment = {"TRACKSTACK_HOME": str(settings.TRACKSTACK_HOME), "PYTHONUNBUFFERED": "1"}
+        if sandbox_port is not None:
+            environment["SANDBOX_URL"] = f"http://127.0.0.1:{sandbox_port}"
+        config = settings.TRACKSTACK_HOME / "run" / "supervisord.conf"
+        config.parent.mkdir(parents=True, exist_ok=True)
+        processes.write_supervisor_config(config, processes.commands(port, sandbox_port), environment)
+        # A session of its own: Ctrl-C reaches this command, which then stops the others in order.
+        supervisor = subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-m", "supervisor.supervisord", "-c", str(config)],
+            start_new_session=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        _keep_pid(settings.TRACKSTACK_HOME / "run" / "up.pid")
+        stopping = False
+
+        def stop(*_: Any) -> None:
+            nonlocal stopping
+            if not stopping:
+                stopping = True
+                self.say("\nStopping …")
+                with contextlib.suppress(ProcessLookupError):
+                    supervisor.terminate()
+
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, stop)
+        try:
+            if self.wait_until_ready(port, supervisor):
+                self.banner(port, key, password)
+            elif not stopping:
+                stop()
+                raise CommandError(f"It did not come up; see {settings.TRACKSTACK_HOME}/log/web.log")
+            supervisor.wait()
+        finally:
+            stop()
+            supervisor.wait()
+            settings.EMBEDDED.release()
+            self.say("Stopped. The data stays in " + str(settings.TRACKSTACK_HOME))
+        if supervisor.returncode and not stopping:
+            raise CommandError(f"The supervisor ended; see {settings.TRACKSTACK_HOME}/log/supervisord.log")
+
+    def wait_until_ready(self, port: int, supervisor: subprocess.Popen[bytes]) -> bool:
+        deadline = time.monotonic() + READY_SECONDS
+        while time.monotonic() < deadline and supervisor.poll() is None:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2):
+                    return True
+            except OSError:
+                time.sleep(0.1)
+        return False
+
+    def banner(self, port: int, key: str, password: str) -> None:
+        url = f"http://localhost:{port}"
+        lines = ["", f"  TrackStack is up:  {url}/", ""]
+        if password:
+            lines += [f"  Log in as          demo / {password}   (also: marketer, viewer; same password)", ""]
+        if key:
+            body = '{"events":[{"event":"SignUp","eventId":"hello-\'$RANDOM\'","email":"ada@example.com"}]}'
+            lines += [
+                "  Send an event:",
+                "",
+                f"    curl -sS {url}/events -H 'x-ts-key: {key}' -H 'content-type: application/json' \\",
+                f"      -d '{body}'",
+                "",
+            ]
+        lines += [f"  Logs: {settings.TRACKSTACK_HOME}/log/   Stop: Ctrl-C", ""]
+        self.say("\n".join(lines))
+
+    def say(self, text: str) -> None:
+        self.stdout.write(text)
+        self.stdout.flush()
+
+
+def _is_free(host: str, port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _read(text: str, name: str) -> str:
+    for line in text.splitlines():
+        if line.startswith(f"{name}="):
+            return line.partition("=")[2]
+    return ""
+
+
+def _keep_pid(path: Path) -> None:
+    path.write_text(str(os.getpid()))
