@@ -132,6 +132,8 @@ def send(request: Request, *, timeout: float | None = None) -> tuple[Response | 
     started = time.monotonic()
     answer: Response | NoAnswer
     try:
+        if not request.url.startswith(("https://", "http://")):
+            raise ValueError("not an absolute HTTP URL")
         answer = _exchange(request, seconds, started)
     except PrivateAddress:
         host = urlsplit(request.url).hostname
@@ -172,7 +174,7 @@ def _exchange(request: Request, seconds: float, started: float) -> Response:
             # The read timeout is per packet; an answer that drips must end as well.
             if time.monotonic() - started > seconds:
                 raise TimeoutError
-            part = raw.read(65536, decode_content=True)
+            part = raw.read1(65536, decode_content=True)
             if not part:
                 break
             body += part
