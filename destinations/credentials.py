@@ -18,19 +18,13 @@ def _ring(keys: tuple[str, ...]) -> MultiFernet:
 
 
 def encrypt(values: dict[str, str]) -> str:
-    return (
-        _ring(tuple(settings.CREDENTIALS_KEYS))
-        .encrypt(json.dumps(values).encode())
-        .decode()
-    )
+    return _ring(tuple(settings.CREDENTIALS_KEYS)).encrypt(json.dumps(values).encode()).decode()
 
 
 def decrypt(token: str) -> dict[str, str]:
     """Raises ImproperlyConfigured when no key of the ring opens the token (a key was dropped too early)."""
     try:
-        result: dict[str, str] = json.loads(
-            _ring(tuple(settings.CREDENTIALS_KEYS)).decrypt(token.encode())
-        )
+        result: dict[str, str] = json.loads(_ring(tuple(settings.CREDENTIALS_KEYS)).decrypt(token.encode()))
     except InvalidToken:
         raise ImproperlyConfigured(
             "Stored credentials cannot be read with CREDENTIALS_KEYS: put the key they were written with back, last."
@@ -41,9 +35,7 @@ def decrypt(token: str) -> dict[str, str]:
 class EncryptedJSONField(models.TextField):
     """A dict of secret strings, encrypted in its column. Not searchable, on purpose."""
 
-    def from_db_value(
-        self, value: str | None, expression: Any, connection: Any
-    ) -> dict[str, str]:
+    def from_db_value(self, value: str | None, expression: Any, connection: Any) -> dict[str, str]:
         return decrypt(value) if value else {}
 
     def to_python(self, value: Any) -> Any:

@@ -51,17 +51,11 @@ class Destination(models.Model):
         default=False,
         help_text="Send to the built-in sandbox instead of the platform.",
     )
-    event_mode = models.CharField(
-        max_length=16, choices=EventMode, default=EventMode.RECOMMENDED
-    )
+    event_mode = models.CharField(max_length=16, choices=EventMode, default=EventMode.RECOMMENDED)
     all_sources = models.BooleanField("every source", default=True)
     sources = models.ManyToManyField(Source, blank=True, related_name="destinations")
-    settings = models.JSONField(
-        default=dict, blank=True, help_text="The platform's fields that are not secret."
-    )
-    secrets = EncryptedJSONField(
-        default=dict, blank=True, help_text="The platform's secret fields, encrypted."
-    )
+    settings = models.JSONField(default=dict, blank=True, help_text="The platform's fields that are not secret.")
+    secrets = EncryptedJSONField(default=dict, blank=True, help_text="The platform's secret fields, encrypted.")
     hold = models.CharField(max_length=16, choices=Hold, default=Hold.NONE, blank=True)
     hold_detail = models.CharField(max_length=400, blank=True)
     held_at = models.DateTimeField(null=True, blank=True)
@@ -71,9 +65,7 @@ class Destination(models.Model):
         editable=False,
         help_text="The platform failed as a whole: nothing is sent before this.",
     )
-    failures = models.PositiveSmallIntegerField(
-        default=0, editable=False, help_text="Failed requests in a row."
-    )
+    failures = models.PositiveSmallIntegerField(default=0, editable=False, help_text="Failed requests in a row.")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
@@ -109,19 +101,13 @@ class Delivery(models.Model):
     """One event × destination. Waiting rows are the queue; `due_at` is pushed forward by a claim (the lease)."""
 
     id = models.BigIntegerField(primary_key=True)
-    event = models.ForeignKey(
-        Event, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False
-    )
-    destination = models.ForeignKey(
-        Destination, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False
-    )
+    event = models.ForeignKey(Event, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False)
+    destination = models.ForeignKey(Destination, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False)
     state = models.SmallIntegerField(choices=State, default=State.WAITING)
     reason = models.CharField(max_length=32, default="", db_default="")
     detail = models.CharField(max_length=400, default="", db_default="")
     due_at = models.DateTimeField(null=True)
-    tries = models.PositiveSmallIntegerField(
-        default=0, db_default=0, help_text="Claims so far; counted when claimed."
-    )
+    tries = models.PositiveSmallIntegerField(default=0, db_default=0, help_text="Claims so far; counted when claimed.")
     attempts = ArrayField(
         models.BigIntegerField(),
         default=list,
@@ -153,18 +139,14 @@ class Delivery(models.Model):
 class Attempt(models.Model):
     """One HTTP request to a platform, carrying 1..n deliveries. Masked and capped when written."""
 
-    destination = models.ForeignKey(
-        Destination, on_delete=models.DO_NOTHING, db_constraint=False
-    )
+    destination = models.ForeignKey(Destination, on_delete=models.DO_NOTHING, db_constraint=False)
     delivery_ids = ArrayField(models.BigIntegerField())
     started_at = models.DateTimeField()
     latency_ms = models.PositiveIntegerField()
     method = models.CharField(max_length=8)
     url = models.CharField(max_length=500)
     request_body = models.TextField()
-    status = models.PositiveSmallIntegerField(
-        null=True, help_text="HTTP status; empty when no answer came."
-    )
+    status = models.PositiveSmallIntegerField(null=True, help_text="HTTP status; empty when no answer came.")
     response_body = models.TextField(default="")
     outcome = models.CharField(max_length=16)
     detail = models.CharField(max_length=400, default="")
@@ -179,18 +161,12 @@ class Attempt(models.Model):
 class LaneSlot(models.Model):
     """A slot in which one worker delivers to a destination. Leased, so that a killed worker's slot frees itself."""
 
-    destination = models.ForeignKey(
-        Destination, on_delete=models.CASCADE, related_name="lane_slots"
-    )
+    destination = models.ForeignKey(Destination, on_delete=models.CASCADE, related_name="lane_slots")
     slot = models.PositiveSmallIntegerField()
     leased_until = models.DateTimeField()
 
     class Meta:
-        constraints = [
-            models.UniqueConstraint(
-                fields=["destination", "slot"], name="lane_slot_once"
-            )
-        ]
+        constraints = [models.UniqueConstraint(fields=["destination", "slot"], name="lane_slot_once")]
 
     def __str__(self) -> str:
         return f"{self.destination_id}/{self.slot}"
@@ -211,9 +187,7 @@ class LedgerEntry(models.Model):
     """
 
     day = models.DateField(help_text="UTC day on which the event was received.")
-    destination = models.ForeignKey(
-        Destination, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False
-    )
+    destination = models.ForeignKey(Destination, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False)
     event_name = models.CharField(max_length=64)
     state = models.CharField(max_length=16, choices=LedgerState)
     reason = models.CharField(max_length=32, default="")
@@ -222,9 +196,7 @@ class LedgerEntry(models.Model):
 
     class Meta:
         indexes = [
-            models.Index(
-                fields=["id"], name="ledger_to_fold", condition=models.Q(is_total=False)
-            ),
+            models.Index(fields=["id"], name="ledger_to_fold", condition=models.Q(is_total=False)),
             models.Index(fields=["day", "destination"], name="ledger_by_day"),
         ]
         constraints = [

@@ -16,9 +16,7 @@ REASONS: dict[str, Reason] = {
     reason.code: reason
     for reason in (
         # policy
-        Reason(
-            "destination_disabled", "Destination off", "{destination} is switched off."
-        ),
+        Reason("destination_disabled", "Destination off", "{destination} is switched off."),
         Reason(
             "source_not_enabled",
             "Source not enabled",
@@ -39,9 +37,7 @@ REASONS: dict[str, Reason] = {
             "Not registered",
             "{event} is not registered: register it, or tick it here.",
         ),
-        Reason(
-            "not_selected", "Not selected", "{event} is switched off for {destination}."
-        ),
+        Reason("not_selected", "Not selected", "{event} is switched off for {destination}."),
         Reason(
             "unmapped",
             "No native event",
@@ -90,12 +86,8 @@ def explain(code: str, *, event: str, destination: str, platform: str) -> str:
     reason = REASONS.get(code)
     if reason is None:
         return code.replace("_", " ")
-    return reason.sentence.format(
-        event=event, destination=destination, platform=platform
-    )
+    return reason.sentence.format(event=event, destination=destination, platform=platform)
 
 
 def label(code: str) -> str:
-    return (
-        REASONS[code].label if code in REASONS else code.replace("_", " ").capitalize()
-    )
+    return REASONS[code].label if code in REASONS else code.replace("_", " ").capitalize()

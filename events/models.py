@@ -53,13 +53,9 @@ class CanonicalEvent(models.Model):
 
     name = models.CharField(max_length=64, unique=True)
     stage = models.ForeignKey(Stage, on_delete=models.PROTECT, related_name="events")
-    position = models.PositiveSmallIntegerField(
-        default=1000, help_text="Order within the stage."
-    )
+    position = models.PositiveSmallIntegerField(default=1000, help_text="Order within the stage.")
     description = models.CharField(max_length=300, blank=True)
-    routing_class = models.CharField(
-        max_length=16, choices=RoutingClass, default=RoutingClass.STANDARD
-    )
+    routing_class = models.CharField(max_length=16, choices=RoutingClass, default=RoutingClass.STANDARD)
     when_to_fire = models.CharField(max_length=300, blank=True)
     avoid = models.CharField(max_length=300, blank=True)
     is_extension = models.BooleanField(default=False, editable=False)
@@ -126,9 +122,7 @@ class Source(models.Model):
 class ApiKey(models.Model):
     """A write-only ingest key: shown once, kept as prefix and keyed digest."""
 
-    source = models.ForeignKey(
-        Source, on_delete=models.CASCADE, related_name="api_keys"
-    )
+    source = models.ForeignKey(Source, on_delete=models.CASCADE, related_name="api_keys")
     label = models.CharField(max_length=64, blank=True)
     prefix = models.CharField(max_length=16, unique=True)
     digest = models.CharField(max_length=64)
@@ -136,9 +130,7 @@ class ApiKey(models.Model):
     revoked_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
-    created_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL
-    )
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL)
 
     class Meta:
         ordering = ["-created_at"]
@@ -150,9 +142,7 @@ class ApiKey(models.Model):
 class IngestBatch(models.Model):
     """One accepted HTTP request. Routed as a whole: `routed_at` empty means the routing task has it to do."""
 
-    source = models.ForeignKey(
-        Source, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False
-    )
+    source = models.ForeignKey(Source, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False)
     received_at = models.DateTimeField()
     client_ip = models.GenericIPAddressField(null=True)
     user_agent = models.CharField(max_length=512, default="")
@@ -185,9 +175,7 @@ class Event(models.Model):
     """One accepted event. Its key is `event_pk(batch, position)`; `payload` is the contract's normal form."""
 
     id = models.BigIntegerField(primary_key=True)
-    source = models.ForeignKey(
-        Source, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False
-    )
+    source = models.ForeignKey(Source, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False)
     event_id = models.CharField(max_length=128)
     name = models.CharField(max_length=64)
     occurred_at = models.DateTimeField()
@@ -198,9 +186,7 @@ class Event(models.Model):
         ordering = ["-id"]
         constraints = [
             # event_id first: the same index answers `trace EVENT_ID`, which knows no source.
-            models.UniqueConstraint(
-                fields=["event_id", "source"], name="event_once_per_source"
-            ),
+            models.UniqueConstraint(fields=["event_id", "source"], name="event_once_per_source"),
         ]
 
     def __str__(self) -> str:
@@ -222,9 +208,7 @@ class RejectedEvent(models.Model):
     batch_id = models.BigIntegerField()
     received_at = models.DateTimeField(db_index=True)
     trace_id = models.CharField(max_length=32)
-    index = models.PositiveSmallIntegerField(
-        help_text="Position in the request, from 0."
-    )
+    index = models.PositiveSmallIntegerField(help_text="Position in the request, from 0.")
     event_name = models.CharField(max_length=128, default="")
     event_id = models.CharField(max_length=128, default="")
     field = models.CharField(max_length=64)

@@ -7,7 +7,8 @@ from typing import Any
 
 from cryptography.fernet import Fernet
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Warning, register
+from django.core import checks
+from django.core.checks import CheckMessage, Error, register
 
 from destinations import platforms
 
@@ -40,11 +41,7 @@ def check_registry(**_: Any) -> list[CheckMessage]:
         "identity",
     }
     modules = {name for name in modules if not name.startswith("_")}
-    named = {
-        path.split(".")[-2]
-        for path in platforms.PLATFORMS.values()
-        if path.startswith("destinations.platforms.")
-    }
+    named = {path.split(".")[-2] for path in platforms.PLATFORMS.values() if path.startswith("destinations.platforms.")}
     found: list[CheckMessage] = [
         Error(
             f"destinations/platforms/{name}.py has no line in the registry.",
@@ -63,7 +60,7 @@ def check_registry(**_: Any) -> list[CheckMessage]:
 def check_sandbox_off(**_: Any) -> list[CheckMessage]:
     if settings.SANDBOX_URL and not settings.IS_EMBEDDED:
         return [
-            Warning(
+            checks.Warning(
                 "SANDBOX_URL is set in a deployment.",
                 hint="Destinations in sandbox mode send there and reach no platform.",
                 id="trackstack.W001",

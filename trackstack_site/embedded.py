@@ -88,9 +88,7 @@ class Engines:
             }
             # Exclusive creation through a link: two processes starting together agree on one file.
             temporary = path.with_name(f"secrets.{os.getpid()}.tmp")
-            descriptor = os.open(
-                temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600
-            )
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(descriptor, "w") as file:
                 json.dump(made, file)
             with contextlib.suppress(FileExistsError):
@@ -110,7 +108,7 @@ class Engines:
                     self._start_postgres()
 
     def acquire_postgres_once(self) -> None:
-        """`acquire_postgres` on the first call of this process only: a server stopped later is not restarted from here."""
+        """`acquire_postgres` on the first call in this process: a server stopped later is not restarted from here."""
         if self._user_lock is None or self._acquired_by != os.getpid():
             self.acquire_postgres()
             self._acquired_by = os.getpid()
@@ -219,12 +217,8 @@ class Engines:
         )
         import psycopg
 
-        with psycopg.connect(
-            f"postgresql://postgres@/postgres?host={self.sockets}", autocommit=True
-        ) as connection:
-            if not connection.execute(
-                "SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]
-            ).fetchone():
+        with psycopg.connect(f"postgresql://postgres@/postgres?host={self.sockets}", autocommit=True) as connection:
+            if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone():
                 connection.execute(f"CREATE DATABASE {DATABASE}")
 
     def _forget_dead_postmaster(self) -> None:
@@ -300,16 +294,12 @@ class Engines:
             "maxmemory": "256mb",
             "maxmemory-policy": "noeviction",
         }
-        arguments = [
-            part for name, value in options.items() for part in (f"--{name}", value)
-        ]
+        arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
         self._execute(None, str(get_binary_path()), *arguments)
         deadline = time.monotonic() + 10
         while not self._valkey_answers():
             if time.monotonic() > deadline:
-                raise EmbeddedError(
-                    f"Valkey did not start; see {self.home / 'log' / 'valkey.log'}"
-                )
+                raise EmbeddedError(f"Valkey did not start; see {self.home / 'log' / 'valkey.log'}")
             time.sleep(0.02)
 
     def valkey_pid(self) -> int | None:

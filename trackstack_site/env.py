@@ -26,9 +26,7 @@ def read_bool(name: str, default: bool = False) -> bool:
         return True
     if value in FALSE:
         return False
-    raise ImproperlyConfigured(
-        f"{name} must be one of 1/0, true/false, yes/no, on/off; it is {raw!r}"
-    )
+    raise ImproperlyConfigured(f"{name} must be one of 1/0, true/false, yes/no, on/off; it is {raw!r}")
 
 
 def read_int(name: str, default: int, *, minimum: int = 0) -> int:
@@ -38,9 +36,7 @@ def read_int(name: str, default: int, *, minimum: int = 0) -> int:
     try:
         value = int(raw)
     except ValueError:
-        raise ImproperlyConfigured(
-            f"{name} must be a whole number; it is {raw!r}"
-        ) from None
+        raise ImproperlyConfigured(f"{name} must be a whole number; it is {raw!r}") from None
     if value < minimum:
         raise ImproperlyConfigured(f"{name} must be {minimum} or more; it is {value}")
     return value
@@ -79,9 +75,7 @@ def parse_database_url(url: str, *, variable: str = "DATABASE_URL") -> dict[str,
         )
     name = unquote(parts.path.lstrip("/"))
     if not name:
-        raise ImproperlyConfigured(
-            f"{variable} names no database: expected postgresql://user:password@host:5432/name"
-        )
+        raise ImproperlyConfigured(f"{variable} names no database: expected postgresql://user:password@host:5432/name")
     options: dict[str, Any] = dict(parse_qsl(parts.query))
     return {
         "NAME": name,

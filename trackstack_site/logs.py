@@ -34,9 +34,7 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {
-            "at": datetime.fromtimestamp(record.created, UTC).isoformat(
-                timespec="milliseconds"
-            ),
+            "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": redact(record.getMessage()),
@@ -44,9 +42,7 @@ class JsonFormatter(logging.Formatter):
         if current := trace_id.get():
             line["traceId"] = current
         for key, value in record.__dict__.items():
-            if key not in self._standard and isinstance(
-                value, str | int | float | bool | type(None)
-            ):
+            if key not in self._standard and isinstance(value, str | int | float | bool | type(None)):
                 line[key] = redact(value) if isinstance(value, str) else value
         if record.exc_info:
             line["exception"] = redact(self.formatException(record.exc_info))

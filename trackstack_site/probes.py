@@ -20,15 +20,11 @@ def readyz(request: HttpRequest) -> HttpResponse:
             cursor.execute(VERSION_SQL)
             row = cursor.fetchone()
     except DatabaseError as error:
-        return JsonResponse(
-            {"status": "unavailable", "detail": type(error).__name__}, status=503
-        )
+        return JsonResponse({"status": "unavailable", "detail": type(error).__name__}, status=503)
     finally:
         connection.close()
     if row is None:
-        return JsonResponse(
-            {"status": "unavailable", "detail": "not migrated"}, status=503
-        )
+        return JsonResponse({"status": "unavailable", "detail": "not migrated"}, status=503)
     return JsonResponse({"status": "ok"})
 
 

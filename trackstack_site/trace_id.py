@@ -21,9 +21,7 @@ class TraceIdMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         match = _TRACEPARENT.fullmatch(request.META.get("HTTP_TRACEPARENT", ""))
-        request.trace_id = (
-            match[1] if match and match[1] != "0" * 32 else secrets.token_hex(16)
-        )  # type: ignore[attr-defined]
+        request.trace_id = match[1] if match and match[1] != "0" * 32 else secrets.token_hex(16)  # type: ignore[attr-defined]
         token = logs.trace_id.set(request.trace_id)  # type: ignore[attr-defined]
         try:
             response = self.get_response(request)

@@ -78,7 +78,10 @@ class Command(BaseCommand):
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, stop)
         try:
-            if self.wait_until_ready(port, supervisor):
+            urls = [f"http://127.0.0.1:{port}/readyz"]
+            if sandbox_port is not None:
+                urls.append(f"http://127.0.0.1:{sandbox_port}/healthz")
+            if all(self.wait_until_ready(url, supervisor) for url in urls):
                 self.banner(port, key, password)
             elif not stopping:
                 stop()
@@ -92,11 +95,11 @@ class Command(BaseCommand):
         if supervisor.returncode and not stopping:
             raise CommandError(f"The supervisor ended; see {settings.TRACKSTACK_HOME}/log/supervisord.log")
 
-    def wait_until_ready(self, port: int, supervisor: subprocess.Popen[bytes]) -> bool:
+    def wait_until_ready(self, url: str, supervisor: subprocess.Popen[bytes]) -> bool:
         deadline = time.monotonic() + READY_SECONDS
         while time.monotonic() < deadline and supervisor.poll() is None:
             try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2):
+                with urllib.request.urlopen(url, timeout=2):
                     return True
             except OSError:
                 time.sleep(0.1)
