@@ -69,9 +69,12 @@ class Plan(msgspec.Struct, frozen=True):
 # --- Export ---------------------------------------------------------------------------------------
 
 
-def export_lines(state: Snapshot | None = None, *, with_bom: bool = False) -> Iterator[str]:
+def export_lines(
+    state: Snapshot | None = None, *, destination: str | None = None, with_bom: bool = False
+) -> Iterator[str]:
     """The CSV line by line, each ending in CRLF (RFC 4180), in the order of the taxonomy, then of the columns.
 
+    destination: the name of the only one to export; an unknown name exports the header alone.
     with_bom: for a download that a spreadsheet opens, which else takes UTF-8 for a local encoding.
     """
     state = state or snapshot.current()
@@ -79,6 +82,8 @@ def export_lines(state: Snapshot | None = None, *, with_bom: bool = False) -> It
     for event_rule in state.events.values():
         event = event_rule.name
         for rule in state.rules.values():
+            if destination is not None and rule.name != destination:
+                continue
             yield _line(
                 (
                     event_rule.stage,

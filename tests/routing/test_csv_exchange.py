@@ -346,3 +346,19 @@ def test_the_import_command_refuses_in_sentences(ads: Destination, tmp_path: Pat
     with pytest.raises(CommandError, match="Nothing was changed"):
         call_command("import_mappings", str(file))
     call_command("import_mappings", str(file), "--confirm-warehouse-only")
+
+
+@pytest.mark.django_db
+def test_the_command_exports_one_destination(capsys: pytest.CaptureFixture[str]) -> None:
+    from django.core.management import CommandError, call_command
+
+    from tests.factories import make_destination
+
+    make_destination("meta", "Meta EU")
+    make_destination("webhook", "Hook")
+    call_command("export_mappings", "--destination", "Meta EU")
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert len(rows) == 66
+    assert {row["destination"] for row in rows} == {"Meta EU"}
+    with pytest.raises(CommandError, match="no destination 'Nope'"):
+        call_command("export_mappings", "--destination", "Nope")

@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.pipeline.stack import Stack, running
+
+
+@pytest.fixture(scope="session")
+def shared_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """One running installation for all pipeline tests: starting it takes longer than each of them."""
+    home: Path = tmp_path_factory.mktemp("stack")
+    # PostgreSQL's own user must be able to walk to its data when the tests run as root.
+    for folder in (home, *home.parents):
+        if folder.is_relative_to(tmp_path_factory.getbasetemp().parent):
+            folder.chmod(0o755)
+    with running(home) as stack:
+        yield stack
+
+
+@pytest.fixture
+def stack(shared_stack: Stack) -> Iterator[Stack]:
+    """The installation in good order: all processes up, sandbox friendly, nothing left to do."""
+    yield shared_stack
+    shared_stack.sandbox("DELETE", "/_failures")
+    for platform in ("meta", "linkedin", "webhook"):
+        shared_stack.sandbox("POST", "/_latency", {"platform": platform, "ms": 0})

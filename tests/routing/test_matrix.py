@@ -1,0 +1,164 @@
+"""The view-model of Configure → Events: pure, so tested without a database."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from destinations.platforms.base import Kind
+from routing import matrix, matrix_html
+from routing.forms import parse_set
+from routing.policy import DestinationRule, EventRule, Mode, SourceRule
+from routing.snapshot import Snapshot
+
+EVENTS = {
+    name: EventRule(name, routing_class, stage)
+    for name, routing_class, stage in (
+        ("SignUp", "standard", "acquisition"),
+        ("StartTrial", "standard", "acquisition"),
+        ("Purchase", "standard", "revenue"),
+        ("Refund", "warehouse_only", "revenue"),
+    )
+}
+STAGES = [
+    matrix.StageInfo("acquisition", "Acquisition", "New accounts"),
+    matrix.StageInfo("empty", "Empty", "None"),
+    matrix.StageInfo("revenue", "Revenue", "Money"),
+]
+
+
+def rule(**values: Any) -> DestinationRule:
+    base = {
+        "id": 2,
+        "name": "Ads EU",
+        "platform": "ads",
+        "label": "Ads",
+        "kind": Kind.ADS,
+        "recommended": frozenset({"SignUp", "Purchase"}),
+        "native_names": {"SignUp": "Register", "StartTrial": "Register", "Purchase": "Buy", "Refund": ""},
+    }
+    return DestinationRule(**(base | values))
+
+
+def cells(found: DestinationRule, sent: dict[tuple[int, str], int] | None = None) -> dict[str, matrix.Cell]:
+    return matrix.cells_of(found, EVENTS, sent or {})
+
+
+def build(*rules: DestinationRule) -> matrix.Matrix:
+    state = Snapshot(version=1, rules={found.id: found for found in rules}, sources={1: SourceRule(1)}, events=EVENTS)
+    return matrix.build(state, STAGES, {"SignUp": "An account was made"}, {}, {(2, "SignUp"): 1200})
+
+
+def test_stages_rows_and_columns_keep_the_order_of_the_taxonomy() -> None:
+    shown = build(rule(), rule(id=3, name="CRM", kind=Kind.CRM, mode=Mode.EVERYTHING, takes_custom_events=True))
+    assert [stage.info.label for stage in shown.stages] == ["Acquisition", "Revenue"], (
+        "a stage without events is left out"
+    )
+    assert [row.event for stage in shown.stages for row in stage.rows] == list(EVENTS)
+    assert [(column.name, column.on, column.total, column.state) for column in shown.columns] == [
+        ("Ads EU", 2, 4, "mixed"),
+        ("CRM", 4, 4, "true"),
+    ]
+    first = shown.stages[0].rows[0]
+    assert (first.description, first.cells[0].sent, first.words) == ("An account was made", 1200, "SignUp Register")
+    assert [(cell.on, cell.total, cell.state) for cell in shown.stages[1].cells] == [(1, 2, "mixed"), (2, 2, "true")]
+
+
+@pytest.mark.parametrize(("on", "total", "state"), [(0, 3, "false"), (1, 3, "mixed"), (3, 3, "true"), (0, 0, "false")])
+def test_three_states(on: int, total: int, state: str) -> None:
+    assert matrix.tri_state(on, total) == state
+
+
+def test_off_cells_say_why() -> None:
+    found = cells(rule())
+    assert (found["SignUp"].is_on, found["SignUp"].reason) == (True, "")
+    assert (found["StartTrial"].is_on, found["StartTrial"].reason) == (False, "not_selected")
+    assert (found["Refund"].is_on, found["Refund"].reason) == (False, "warehouse_only")
+
+
+def test_on_but_unmapped_or_without_its_id_is_a_problem() -> None:
+    found = cells(rule(mode=Mode.CUSTOM, ticked=frozenset({"Refund", "SignUp"}), needs_native_id=True))
+    assert found["Refund"].problem == "unmapped"
+    assert (found["SignUp"].problem, found["SignUp"].lacks_id) == ("missing_native_id", True)
+    assert found["Purchase"].problem == "", "it is off: nothing is wrong yet"
+    given = cells(rule(needs_native_id=True, native_ids={"SignUp": "42"}))["SignUp"]
+    assert (given.problem, given.lacks_id, given.native_id) == ("", False, "42")
+
+
+def test_fan_in_counts_only_what_is_on() -> None:
+    assert cells(rule())["SignUp"].fan_in == 0
+    both = cells(rule(mode=Mode.CUSTOM, ticked=frozenset({"SignUp", "StartTrial"})))
+    assert (both["SignUp"].fan_in, both["StartTrial"].fan_in, both["Purchase"].fan_in) == (2, 2, 0)
+
+
+def test_the_builtin_warehouse_always_has_everything() -> None:
+    warehouse = rule(kind=Kind.WAREHOUSE, is_builtin=True, mode=Mode.CUSTOM, is_enabled=False)
+    assert all(cell.is_on and cell.is_always and not cell.problem for cell in cells(warehouse).values())
+    assert matrix.status_of(warehouse).word == "on"
+    html = matrix_html.cell_html(cells(warehouse)["Refund"], may_toggle=True, may_map=True)
+    assert "always" in html
+    assert "button" not in html
+
+
+@pytest.mark.parametrize(
+    ("values", "is_sandbox", "word"),
+    [
+        ({"is_enabled": False, "is_held": True}, True, "off"),
+        ({"is_held": True}, True, "held"),
+        ({}, True, "sandbox"),
+        ({}, False, "on"),
+    ],
+)
+def test_status_says_the_gravest_first(values: dict[str, Any], is_sandbox: bool, word: str) -> None:
+    assert matrix.status_of(rule(**values), is_sandbox=is_sandbox).word == word
+
+
+def test_cells_escape_what_people_entered() -> None:
+    cell = msgspec.structs.replace(cells(rule(name='<b>"EU"'))["SignUp"], native_name="<script>", fan_in=2)
+    html = matrix_html.cell_html(cell, may_toggle=True, may_map=True)
+    assert "<script" not in html
+    assert '<b>"' not in html
+    assert "&lt;script&gt;" in html
+
+
+def test_a_cell_is_a_switch_with_a_name_and_what_it_would_set() -> None:
+    html = matrix_html.cell_html(cells(rule(), {(2, "SignUp"): 1200})["SignUp"], may_toggle=True, may_map=True)
+    assert 'role="switch" aria-checked="true"' in html
+    assert 'value="2:SignUp:0"' in html
+    assert 'aria-label="SignUp → Ads EU"' in html
+    assert "<b>1.2k</b>" in html
+    assert 'href="2/SignUp/"' in html
+    seen = matrix_html.cell_html(cells(rule())["SignUp"], may_toggle=False, may_map=False)
+    assert " disabled>" in seen
+    assert "<a " not in seen
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(0, "0"), (999, "999"), (1000, "1.0k"), (48_200, "48k"), (3_140_000, "3.1M")]
+)
+def test_short_counts(count: int, text: str) -> None:
+    assert matrix_html.short(count) == text
+
+
+def test_what_a_switch_posts_is_read_back() -> None:
+    one = parse_set("12:SignUp:1", EVENTS)
+    assert one is not None
+    assert (one.destination_id, one.on, one.is_bulk) == (12, {"SignUp": True}, False)
+    stage = parse_set("12:@revenue:0", EVENTS)
+    assert stage is not None
+    assert (stage.on, stage.is_bulk) == ({"Purchase": False, "Refund": False}, True)
+    column = parse_set("12:*:1", EVENTS)
+    assert column is not None
+    assert set(column.on) == set(EVENTS)
+    mode = parse_set("12:=everything", EVENTS)
+    assert mode is not None
+    assert (mode.mode, mode.on, mode.is_bulk) == ("everything", {}, True)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "12", "x:SignUp:1", "12:SignUp:2", "12:Unknown:1", "12:@none:1", "12:=all", "²:SignUp:1", "1:*:1" * 40]
+)
+def test_anything_else_is_refused(text: str) -> None:
+    assert parse_set(text, EVENTS) is None

@@ -1,0 +1,381 @@
+"""Configure → Events over HTTP: who may, what a click does, what it costs."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from django.urls import reverse
+from pytest_django import DjangoAssertNumQueries
+
+from destinations import platforms
+from destinations.models import Destination, LedgerEntry, LedgerState
+from destinations.platforms.base import Kind, NativeId, Platform
+from routing import snapshot, toggles
+from routing.models import Route, RoutingChange
+
+pytestmark = pytest.mark.django_db
+
+MATRIX = "/admin/configure/events/"
+HTMX = {"HTTP_HX_REQUEST": "true"}
+
+
+class Ads(Platform):
+    key = "ads_of_test"
+    label = "Ads"
+    kind = Kind.ADS
+    events = {"SignUp": "CompleteRegistration", "Purchase": "Purchase", "PlanUpgrade": "Purchase", "Refund": None}
+    recommended = frozenset({"SignUp", "Purchase"})
+    native_id = NativeId(label="Conversion id", pattern=r"[0-9]{3,6}", help="Copy it from the account.", required=False)
+
+
+class Crm(Platform):
+    key = "crm_of_test"
+    label = "CRM"
+    kind = Kind.CRM
+    takes_custom_events = True
+
+
+FAKES: dict[str, Platform] = {fake.key: fake() for fake in (Ads, Crm)}
+
+
+@pytest.fixture(autouse=True)
+def _fake_platforms(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
+    settings.WHITENOISE_AUTOREFRESH = True  # no collected static files are needed
+    real = platforms.get
+    monkeypatch.setattr(platforms, "get", lambda key: FAKES.get(key) or real(key))
+    snapshot.forget()
+
+
+@pytest.fixture
+def ads() -> Destination:
+    made = Destination.objects.create(name="Ads EU", platform_key="ads_of_test")
+    snapshot.bump()
+    return made
+
+
+def client_of(group: str | None) -> Client:
+    user = User.objects.create_user(group or "nobody", password="x", is_staff=True)
+    if group:
+        user.groups.add(Group.objects.get(name=group))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture
+def marketer() -> Client:
+    return client_of("Marketer")
+
+
+def is_on(destination: Destination, event: str) -> bool:
+    state = snapshot.load()
+    return event in toggles.selected(state.rules[destination.pk], state.events)
+
+
+def post(client: Client, path: str, /, *, htmx: bool = False, **data: str) -> Any:
+    return client.post(MATRIX + path, data, **(HTMX if htmx else {}))  # type: ignore[arg-type]
+
+
+# --- Who may ------------------------------------------------------------------------------------------
+
+
+def pages(destination: Destination) -> list[tuple[str, str, str]]:
+    """Method, path, and the first group of Viewer < Marketer that may."""
+    return [
+        ("get", "", "Viewer"),
+        ("get", "export.csv", "Viewer"),
+        ("post", "toggle/", "Marketer"),
+        ("get", f"change/?set={destination.pk}:=everything", "Marketer"),
+        ("post", "change/", "Marketer"),
+        ("post", "undo/", "Marketer"),
+        ("get", f"modes/{destination.pk}/", "Marketer"),
+        ("get", f"{destination.pk}/SignUp/", "Marketer"),
+        ("post", f"{destination.pk}/SignUp/", "Marketer"),
+        ("get", "import/", "Marketer"),
+        ("post", "import/", "Marketer"),
+    ]
+
+
+def test_strangers_are_sent_to_log_in(client: Client, ads: Destination) -> None:
+    for method, path, _ in pages(ads):
+        answer = getattr(client, method)(MATRIX + path)
+        assert (answer.status_code, answer["Location"].partition("?")[0]) == (302, reverse("admin:login")), path
+
+
+def test_without_the_permission_403(ads: Destination) -> None:
+    nobody, viewer = client_of(None), client_of("Viewer")
+    for method, path, group in pages(ads):
+        assert getattr(nobody, method)(MATRIX + path).status_code == 403, path
+        expected = 200 if group == "Viewer" else 403
+        assert getattr(viewer, method)(MATRIX + path).status_code == expected, path
+
+
+def test_changes_need_post_and_a_csrf_token(ads: Destination) -> None:
+    client = client_of("Marketer")
+    assert client.get(MATRIX + "toggle/").status_code == 405
+    assert client.get(MATRIX + "undo/").status_code == 405
+    strict = Client(enforce_csrf_checks=True)
+    strict.force_login(User.objects.get(username="Marketer"))
+    assert strict.post(MATRIX + "toggle/", {"set": f"{ads.pk}:StartTrial:1"}).status_code == 403
+
+
+# --- The page -------------------------------------------------------------------------------------------
+
+
+def test_the_page_shows_every_event_and_destination(marketer: Client, ads: Destination) -> None:
+    text = marketer.get(MATRIX).content.decode()
+    assert text.count('role="switch"') == 66
+    assert "Ads EU" in text
+    assert "CompleteRegistration" in text
+    assert text.count("<i>always</i>") == 66
+    assert "<script>" not in text
+    assert "style=" not in text
+    assert " onclick" not in text
+
+
+def test_viewers_see_it_without_handles(ads: Destination) -> None:
+    text = client_of("Viewer").get(MATRIX).content.decode()
+    assert text.count('role="switch"') == text.count("disabled></button>") - 1 - 6  # column and stage switches too
+    assert f'href="{ads.pk}/SignUp/"' not in text
+    assert "Import CSV" not in text
+
+
+def test_counts_are_of_the_last_seven_days(marketer: Client, ads: Destination) -> None:
+    from django.utils import timezone
+
+    today = timezone.now().date()
+    for age, count in ((0, 1000), (6, 234), (7, 50_000)):
+        LedgerEntry.objects.create(
+            day=today - timezone.timedelta(days=age),
+            destination=ads,
+            event_name="SignUp",
+            state=LedgerState.DELIVERED,
+            count=count,
+        )
+    assert "<b>1.2k</b>" in marketer.get(MATRIX).content.decode()
+
+
+def test_the_index_leads_here(marketer: Client) -> None:
+    assert marketer.get("/admin/")["Location"] == MATRIX
+
+
+# --- Switching --------------------------------------------------------------------------------------------
+
+
+def test_a_switch_without_javascript_comes_back_to_the_page(marketer: Client, ads: Destination) -> None:
+    answer = post(marketer, "toggle/", set=f"{ads.pk}:StartTrial:1")
+    entry = RoutingChange.objects.get()
+    assert (answer.status_code, answer["Location"]) == (302, f"{MATRIX}?changed={entry.pk}")
+    assert is_on(ads, "StartTrial")
+    assert is_on(ads, "SignUp"), "nothing else moved"
+    page = marketer.get(answer["Location"]).content.decode()
+    assert "Ads EU starts receiving StartTrial." in page
+    assert f'name="change" value="{entry.pk}"' in page
+
+
+def test_a_switch_with_htmx_answers_the_changed_pieces(marketer: Client, ads: Destination) -> None:
+    text = post(marketer, "toggle/", htmx=True, set=f"{ads.pk}:StartTrial:1").content.decode()
+    assert "<html" not in text
+    assert f"td:has(>#b{ads.pk}-StartTrial)" in text
+    assert f"td:has(>#s{ads.pk}-acquisition)" in text
+    assert f"innerHTML:#d{ads.pk}" in text
+    assert "Custom" in text
+    assert f'value="{ads.pk}:StartTrial:0"' in text
+    assert f"#b{ads.pk}-SignUp" not in text, "what did not change is not sent"
+    assert len(text) < 6000
+
+
+def test_fan_in_of_the_others_is_swapped_too(marketer: Client, ads: Destination) -> None:
+    text = post(marketer, "toggle/", htmx=True, set=f"{ads.pk}:PlanUpgrade:1").content.decode()
+    assert f"td:has(>#b{ads.pk}-Purchase)" in text
+    assert "2 events that are on become Purchase here" in text
+
+
+def test_switching_twice_is_harmless(marketer: Client, ads: Destination) -> None:
+    for _ in range(2):
+        answer = post(marketer, "toggle/", htmx=True, set=f"{ads.pk}:StartTrial:1")
+    assert "Nothing changed" in answer.content.decode()
+    assert RoutingChange.objects.count() == 1
+
+
+@pytest.mark.parametrize("what", ["", "9999:SignUp:1", "x", "{ads}:NoSuch:1", "{warehouse}:SignUp:0"])
+def test_what_is_no_switch_is_400(marketer: Client, ads: Destination, what: str) -> None:
+    warehouse = Destination.objects.exclude(pk=ads.pk).get()
+    answer = post(marketer, "toggle/", set=what.format(ads=ads.pk, warehouse=warehouse.pk))
+    assert answer.status_code == 400
+    assert not RoutingChange.objects.exists()
+
+
+def test_money_going_back_to_an_ad_platform_is_asked_first(marketer: Client, ads: Destination) -> None:
+    asked = {"set": f"{ads.pk}:Refund:1"}
+    plain = post(marketer, "toggle/", **asked)
+    dialog = post(marketer, "toggle/", htmx=True, **asked)
+    for answer in (plain, dialog):
+        assert "Money going back" in answer.content.decode()
+    assert "<html" in plain.content.decode()
+    assert "<html" not in dialog.content.decode()
+    assert dialog["HX-Retarget"] == "#dialog-body"
+    assert not is_on(ads, "Refund")
+    post(marketer, "change/", **asked, seen=str(snapshot.stored_version()))
+    assert is_on(ads, "Refund")
+
+
+def test_money_going_back_to_a_crm_is_not(marketer: Client) -> None:
+    crm = Destination.objects.create(name="CRM", platform_key="crm_of_test", event_mode="custom")
+    snapshot.bump()
+    assert post(marketer, "toggle/", set=f"{crm.pk}:Refund:1").status_code == 302
+    assert is_on(crm, "Refund")
+
+
+# --- Many at once -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("what", ["@acquisition:1", "*:1", "=everything"])
+def test_stage_column_and_reset_show_the_diff_first(marketer: Client, ads: Destination, what: str) -> None:
+    way = marketer.get(MATRIX + "change/", {"set": f"{ads.pk}:{what}"})
+    text = way.content.decode()
+    assert "Ads EU starts receiving <strong>StartTrial</strong>" in text
+    assert ("Refund" in text) == (what == "*:1"), "everything leaves money going back out; the column switch asks"
+    assert not RoutingChange.objects.exists()
+    post(marketer, "change/", set=f"{ads.pk}:{what}", seen=str(snapshot.stored_version()))
+    assert is_on(ads, "StartTrial")
+    assert RoutingChange.objects.count() == 1
+
+
+def test_reset_to_recommended_shows_what_it_takes_away(marketer: Client, ads: Destination) -> None:
+    toggles.apply(ads, on={"StartTrial": True, "SignUp": False}, actor="test")
+    text = marketer.get(MATRIX + "change/", {"set": f"{ads.pk}:=recommended"}, **HTMX).content.decode()
+    assert "<html" not in text
+    assert "Ads EU starts receiving <strong>SignUp</strong>" in text
+    assert "Ads EU stops receiving <strong>StartTrial</strong>" in text
+    assert "The mode becomes <strong>Recommended</strong>" in text
+    modes = marketer.get(f"{MATRIX}modes/{ads.pk}/").content.decode()
+    assert "+1" in modes
+    assert "−1" in modes
+
+
+def test_a_diff_that_is_not_true_any_more_is_shown_again(marketer: Client, ads: Destination) -> None:
+    seen = str(snapshot.stored_version())
+    toggles.apply(ads, on={"StartTrial": True}, actor="somebody else")
+    answer = post(marketer, "change/", set=f"{ads.pk}:=everything", seen=seen)
+    assert "Something was changed since you looked" in answer.content.decode()
+    assert Destination.objects.get(pk=ads.pk).event_mode == "custom"
+
+
+def test_undo_takes_the_last_change_back_with_its_mode(marketer: Client, ads: Destination) -> None:
+    post(marketer, "toggle/", set=f"{ads.pk}:StartTrial:1")
+    entry = RoutingChange.objects.get()
+    answer = post(marketer, "undo/", htmx=True, change=str(entry.pk))
+    assert f"td:has(>#b{ads.pk}-StartTrial)" in answer.content.decode()
+    assert not is_on(ads, "StartTrial")
+    assert Destination.objects.get(pk=ads.pk).event_mode == "recommended"
+
+
+def test_undo_is_refused_once_something_else_was_changed(marketer: Client, ads: Destination) -> None:
+    post(marketer, "toggle/", set=f"{ads.pk}:StartTrial:1")
+    entry = RoutingChange.objects.get()
+    post(marketer, "toggle/", set=f"{ads.pk}:SignUp:0")
+    answer = post(marketer, "undo/", htmx=True, change=str(entry.pk))
+    assert "was changed again since" in answer.content.decode()
+    assert is_on(ads, "StartTrial")
+
+
+# --- Mapping ------------------------------------------------------------------------------------------------
+
+
+def test_native_name_and_id_are_saved_and_emptied(marketer: Client, ads: Destination) -> None:
+    path = f"{ads.pk}/SignUp/"
+    assert "CompleteRegistration" in marketer.get(MATRIX + path).content.decode()
+    answer = post(marketer, path, htmx=True, native_name="Registered", native_id="1234")
+    assert "Registered" in answer.content.decode()
+    route = Route.objects.get(event_name="SignUp")
+    assert (route.native_name, route.native_id) == ("Registered", "1234")
+    assert post(marketer, path, native_name="", native_id="").status_code == 302
+    assert snapshot.load().rules[ads.pk].native_name("SignUp") == "CompleteRegistration"
+
+
+def test_a_native_id_of_the_wrong_shape_is_said_at_the_field(marketer: Client, ads: Destination) -> None:
+    answer = post(marketer, f"{ads.pk}/SignUp/", htmx=True, native_name="Registered", native_id="AW-12")
+    assert answer.status_code == 422
+    assert "does not look like a conversion id" in answer.content.decode()
+    assert answer.context["form"].errors["native_id"]
+    assert not Route.objects.exists()
+
+
+def test_mapping_of_what_is_not_there_is_404(marketer: Client, ads: Destination) -> None:
+    warehouse = Destination.objects.exclude(pk=ads.pk).get()
+    for path in ("9999/SignUp/", f"{ads.pk}/NoSuch/", f"{warehouse.pk}/SignUp/", "modes/9999/"):
+        assert marketer.get(MATRIX + path).status_code == 404
+
+
+# --- CSV ------------------------------------------------------------------------------------------------------
+
+
+def exported(client: Client) -> str:
+    answer = client.get(MATRIX + "export.csv")
+    assert answer["Content-Type"] == "text/csv; charset=utf-8"
+    assert "attachment" in answer["Content-Disposition"]
+    return b"".join(answer.streaming_content).decode()  # type: ignore[attr-defined]
+
+
+def test_export_edit_import(marketer: Client, ads: Destination) -> None:
+    text = exported(marketer)
+    assert text.startswith("\ufeffstage,event,")
+    line = next(line for line in text.splitlines() if ",StartTrial,Ads EU," in line)
+    changed = text.replace(line, line.replace(",false,", ",true,"))
+    shown = marketer.post(MATRIX + "import/", {"file": SimpleUploadedFile("m.csv", changed.encode())})
+    assert "Ads EU: StartTrial off → on" in shown.content.decode()
+    assert not RoutingChange.objects.exists(), "shown, not done"
+    assert post(marketer, "import/", text=shown.context["text"]).status_code == 302
+    assert is_on(ads, "StartTrial")
+
+
+def test_a_broken_file_names_its_lines(marketer: Client, ads: Destination) -> None:
+    broken = exported(marketer).replace("StartTrial,Ads EU", "StartTrail,Ads EU")
+    answer = marketer.post(MATRIX + "import/", {"file": SimpleUploadedFile("m.csv", broken.encode())})
+    assert answer.status_code == 422
+    assert "did you mean &quot;StartTrial&quot;" in answer.content.decode()
+    binary = marketer.post(MATRIX + "import/", {"file": SimpleUploadedFile("m.csv", b"\xff\xfe\x00")})
+    assert "not UTF-8" in binary.content.decode()
+
+
+# --- Budgets ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def fifteen(ads: Destination) -> None:
+    for number in range(13):
+        key = "ads_of_test" if number % 2 else "crm_of_test"
+        Destination.objects.create(name=f"Destination {number}", platform_key=key, event_mode="everything")
+    assert Destination.objects.count() == 15
+    snapshot.bump()
+    snapshot.current()
+
+
+def test_budget_of_the_page(
+    marketer: Client, fifteen: None, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    marketer.get(MATRIX)
+    with django_assert_max_num_queries(12):
+        answer = marketer.get(MATRIX)
+    assert len(answer.content) < 400_000
+    best = min(timed(lambda: marketer.get(MATRIX)) for _ in range(5))
+    assert best < 0.25, f"{best * 1000:.0f} ms"  # 100 ms on an idle machine; this one may be busy
+
+
+def test_budget_of_a_switch(
+    marketer: Client, ads: Destination, fifteen: None, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    with django_assert_max_num_queries(24):
+        post(marketer, "toggle/", htmx=True, set=f"{ads.pk}:StartTrial:1")
+
+
+def timed(call: Any) -> float:
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
