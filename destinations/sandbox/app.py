@@ -2,7 +2,9 @@
 
 `/<platform key>/<the vendor's own path>` is answered by that platform's double. Beside them:
 
-- `GET /_received[?platform=meta]` the last requests, newest first; `DELETE /_received` forgets them.
+- `GET /_received[?platform=meta]` the last requests, newest first, with how many events were `accepted` and how many
+  of those the vendor knew already (`duplicates`); `DELETE /_received` forgets them.
+- `GET /_accepted[?platform=meta]` event id → how often it was taken, also of requests that are no longer kept.
 - `POST /_failures {"platform": "meta", "kind": "429", "times": 3, "retry_after": 2, "seconds": 5,
   "match": {"event_id": "…"}}` makes requests fail; `GET /_failures`, `DELETE /_failures[?platform=meta]`.
   `kind` is timeout, html, empty, truncated, partial or a status. A single request fails with `x-sandbox-fail: <kind>`.
@@ -16,7 +18,7 @@ import json
 import re
 import threading
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from functools import cache
@@ -37,6 +39,7 @@ VENDORS: dict[str, str] = {
 
 MOST_KEPT = 500
 MOST_KEPT_BYTES = 64 * 1024 * 1024
+MOST_IDS = 500_000
 SECRET = re.compile(r"authorization|cookie|token|secret|password|proof|api[-_]?key", re.IGNORECASE)
 LATENCY_FIELDS: dict[str, Check] = {"platform": text, "ms": amount}
 
@@ -70,6 +73,8 @@ class Received:
             "body": request.body,
             "status": None,
             "failure": None,
+            "accepted": 0,
+            "duplicates": 0,
         }
         with self._lock:
             self._kept.append(entry)
@@ -91,6 +96,41 @@ class Received:
             self._bytes = 0
 
 
+class Accepted:
+    """The ids of the events that were taken. Tells a lost event and one that came twice, long after the last requests
+    are forgotten."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._times: OrderedDict[tuple[str, ...], tuple[int, float]] = OrderedDict()
+
+    def add(self, platform: str, ids: list[tuple[str, ...]], now: float, window: float) -> int:
+        """Returns how many the vendor knows already."""
+        duplicates = 0
+        with self._lock:
+            for one in filter(None, ids):
+                times, first = self._times.get((platform, *one), (0, now))
+                is_known = times > 0 and now - first <= window
+                self._times[platform, *one] = times + 1, first if is_known else now
+                duplicates += is_known
+            while len(self._times) > MOST_IDS:
+                self._times.popitem(last=False)
+        return duplicates
+
+    def every(self, platform: str | None = None) -> dict[str, int]:
+        """Event id → how often it was taken, repetitions included."""
+        found: dict[str, int] = {}
+        with self._lock:
+            for key, (times, _) in self._times.items():
+                if platform in (None, key[0]):
+                    found[key[-1]] = found.get(key[-1], 0) + times
+        return found
+
+    def clear(self) -> None:
+        with self._lock:
+            self._times.clear()
+
+
 def _readable(body: bytes) -> Any:
     """The JSON value of a body, or its text."""
     try:
@@ -103,6 +143,7 @@ class App:
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self.clock = clock
         self.received = Received()
+        self.accepted = Accepted()
         self.failures = FailureBook()
         self.latencies: dict[str, float] = {}
         self.stopping = threading.Event()
@@ -120,6 +161,7 @@ class App:
 
     def clear(self) -> None:
         self.received.clear()
+        self.accepted.clear()
         self.failures.clear()
         self.latencies.clear()
 
@@ -127,7 +169,7 @@ class App:
         key, _, rest = request.path.removeprefix("/").partition("/")
         if key == "healthz":
             return Answer.of(200, {"status": "ok"})
-        if key in ("_received", "_failures", "_latency"):
+        if key in ("_received", "_accepted", "_failures", "_latency"):
             return self._control(key, request)
         if key not in VENDORS:
             return Answer.of(404, {"error": f"the sandbox has no platform {key!r}", "platforms": list(VENDORS)})
@@ -141,9 +183,15 @@ class App:
 
         def ask() -> Answer:
             try:
-                return vendor.answer(request, self.clock())
+                good = vendor.answer(request, self.clock())
             except Refused as refused:
                 return refused.answer
+            ids = vendor.ids(request)
+            if failure and failure.kind == "partial" and good.body:
+                ids.pop()
+            duplicates = self.accepted.add(key, ids, self.clock(), vendor.dedup_seconds)
+            entry.update(accepted=len(ids), duplicates=duplicates)
+            return good
 
         if kind := request.headers.get("x-sandbox-fail"):
             check_possible(kind, key, vendor)
@@ -161,12 +209,15 @@ class App:
         match request.method, key:
             case "GET", "_received":
                 return Answer.of(200, self.received.every(platform))
+            case "GET", "_accepted":
+                return Answer.of(200, self.accepted.every(platform))
             case "GET", "_failures":
                 return Answer.of(200, self.failures.every())
             case "GET", "_latency":
                 return Answer.of(200, self.latencies.copy())
             case "DELETE", "_received":
                 self.received.clear()
+                self.accepted.clear()
             case "DELETE", "_failures":
                 self.failures.clear(platform)
             case "DELETE", "_latency":

@@ -6,6 +6,7 @@ The checks of single values are in `checks`.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -96,9 +97,15 @@ class Vendor:
 
     partial_note: ClassVar[str] = ""
     """What `partial` does at this vendor. Empty: the vendor has no partial answers."""
+    dedup_seconds: ClassVar[float] = math.inf
+    """How long the vendor recognises a repetition."""
 
     def answer(self, request: Request, now: float) -> Answer:
         """The vendor's answer. May raise Refused."""
+        raise NotImplementedError
+
+    def ids(self, request: Request) -> list[tuple[str, ...]]:
+        """What the vendor recognises each event of a request by that it took, the event id last; () where it can't."""
         raise NotImplementedError
 
     def error(self, status: int) -> Answer:

@@ -123,6 +123,7 @@ def fail(
 
 class Meta(Vendor):
     partial_note: ClassVar[str] = "200, but events_received is one less than was sent"
+    dedup_seconds: ClassVar[float] = 48 * 3600
 
     def answer(self, request: Request, now: float) -> Answer:
         _check_target(request)
@@ -140,6 +141,12 @@ class Meta(Vendor):
                 raise Refused(_invalid(fault))
         trace = secrets.token_urlsafe(16)
         return Answer.of(200, {"events_received": len(events), "messages": [], "fbtrace_id": trace})
+
+    def ids(self, request: Request) -> list[tuple[str, ...]]:
+        """Event name and id, within a pixel."""
+        pixel = request.path.split("/")[2]
+        events = _read_root(request)["data"]
+        return [(pixel, one["event_name"], one["event_id"]) if "event_id" in one else () for one in events]
 
     def error(self, status: int) -> Answer:
         if status == 401:
@@ -182,11 +189,11 @@ def _check_target(request: Request) -> None:
 def _check_token(request: Request) -> None:
     token = request.bearer or request.parameters.get("access_token") or ""
     if not is_well_shaped_token(token, 40, 1024):
-        raise Refused(fail(400, 190, "Invalid OAuth access token - Cannot parse access token"))
+        raise Refused(fail(401, 190, "Invalid OAuth access token - Cannot parse access token"))
     if "expired" in token:
-        raise Refused(fail(400, 190, "Error validating access token: Session has expired.", 463))
+        raise Refused(fail(401, 190, "Error validating access token: Session has expired.", 463))
     if "revoked" in token:
-        raise Refused(fail(400, 190, "Error validating access token: The token has been invalidated.", 467))
+        raise Refused(fail(401, 190, "Error validating access token: The token has been invalidated.", 467))
     if "forbidden" in token:
         raise Refused(fail(403, 200, "(#200) You do not have sufficient permissions to perform this action"))
 

@@ -166,6 +166,10 @@ class Sandbox:
         """The requests, newest first."""
         return self._app.received.every(platform)
 
+    def accepted(self, platform: str | None = None) -> dict[str, int]:
+        """Event id → how often it was taken, repetitions included."""
+        return self._app.accepted.every(platform)
+
     def fail(self, platform: str, kind: str, **options: Any) -> None:
         """Options: times, retry_after, seconds, match={"event_id": …}."""
         self._app.set_failure({"platform": platform, "kind": kind, **options})

@@ -39,6 +39,9 @@ class Webhook(Vendor):
         _check_payload(request.body)
         return Answer.of(200, {"received": True})
 
+    def ids(self, request: Request) -> list[tuple[str, ...]]:
+        return [(request.headers["webhook-id"],)]
+
     def error(self, status: int) -> Answer:
         texts = {401: "The signature does not match", 429: "Too many requests", 500: "Internal error"}
         return fail(status, texts.get(status, "The request failed"))

@@ -186,11 +186,11 @@ def test_batch_limit(sandbox: Sandbox) -> None:
 @pytest.mark.parametrize(
     ("token", "status", "code", "subcode"),
     [
-        (None, 400, 190, None),
-        ("short", 400, 190, None),
-        ("x" * 30 + " " + "x" * 30, 400, 190, None),
-        (TOKEN + "expired", 400, 190, 463),
-        (TOKEN + "revoked", 400, 190, 467),
+        (None, 401, 190, None),
+        ("short", 401, 190, None),
+        ("x" * 30 + " " + "x" * 30, 401, 190, None),
+        (TOKEN + "expired", 401, 190, 463),
+        (TOKEN + "revoked", 401, 190, 467),
         (TOKEN + "forbidden", 403, 200, None),
     ],
 )

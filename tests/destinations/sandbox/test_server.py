@@ -71,6 +71,39 @@ class TestReceived:
         assert sandbox.received()[0]["body"] == "\ufffdoops"
 
 
+class TestAccepted:
+    def test_duplicates_are_counted(self, sandbox: Sandbox) -> None:
+        batch = [test_meta.purchase(event_id=one) for one in ("a", "b")]
+        test_meta.send(sandbox, {"data": batch})
+        test_meta.send(sandbox, {"data": [*batch, test_meta.purchase(event_id="a", event_name="Lead")]})
+        test_meta.send(sandbox, {"data": [test_meta.purchase(event_id="c", event_time=0)]})
+        counts = [(one["accepted"], one["duplicates"]) for one in sandbox.received()]
+        assert counts == [(0, 0), (3, 2), (2, 0)]
+        assert sandbox.accepted("meta") == {"a": 3, "b": 2}
+        assert control(sandbox, "GET", "/_accepted?platform=linkedin").json == {}
+        test_linkedin.send(sandbox, test_linkedin.conversion(), X_RestLi_Method="CREATE")
+        test_webhook.send(sandbox)
+        assert control(sandbox, "GET", "/_accepted").json == {"a": 3, "b": 2, "evt_1": 1, "msg_1": 1}
+
+    def test_events_without_id_are_not_recognised(self, sandbox: Sandbox) -> None:
+        for _ in range(2):
+            test_meta.send(sandbox, {"data": [test_meta.purchase(event_id=test_meta.GONE)]})
+        assert [(one["accepted"], one["duplicates"]) for one in sandbox.received()] == [(1, 0)] * 2
+
+    def test_meta_forgets_after_48_hours(self) -> None:
+        ids, window = [("1", "Purchase", "a")], app_module.vendor_of("meta").dedup_seconds
+        memory = app_module.Accepted()
+        assert [memory.add("meta", ids, hour * 3600, window) for hour in (0, 47, 49, 50)] == [0, 1, 0, 1]
+
+    @pytest.mark.parametrize(
+        ("kind", "taken"), [("429", {}), ("html", {}), ("empty", {"evt_1": 2}), ("partial", {"evt_1": 1})]
+    )
+    def test_what_a_failing_request_leaves(self, sandbox: Sandbox, kind: str, taken: dict[str, int]) -> None:
+        sandbox.fail("meta", kind, times=1)
+        meta(sandbox)
+        assert sandbox.accepted("meta") == taken
+
+
 class TestFailures:
     def test_429_a_few_times(self, sandbox: Sandbox) -> None:
         order = {"platform": "meta", "kind": "429", "times": 2, "retry_after": 7}
