@@ -213,6 +213,8 @@ LOGGING = {
         "django.request": {"level": "ERROR"},
         # A line per task says nothing that the ledger and the attempts do not say better.
         "celery": {"level": "WARNING"},
+        # The pool repeats itself several times a second while the database is away; the callers say it once each.
+        "psycopg.pool": {"level": "ERROR"},
     },
 }
 AUTH_PASSWORD_VALIDATORS = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any
 
+from django.db import InterfaceError, OperationalError
 from rest_framework import exceptions
 from rest_framework.response import Response
 
@@ -32,6 +33,11 @@ class Problem(exceptions.APIException):
         self.members = members
 
 
+def not_stored() -> Problem:
+    """The database is away: nothing was kept, and trying again is right."""
+    return Problem(503, "not_stored", "The events could not be stored just now; send them again.", retry_after=2)
+
+
 _CODES = {
     401: "unauthenticated",
     403: "forbidden",
@@ -45,6 +51,8 @@ _CODES = {
 
 def as_problem(error: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's exception handler. None for what is a bug: Django then answers 500 and logs it."""
+    if isinstance(error, OperationalError | InterfaceError):
+        error = not_stored()
     if not isinstance(error, exceptions.APIException):
         return None
     request = context["request"]

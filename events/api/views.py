@@ -27,7 +27,7 @@ from events.api.authentication import (
     read_key,
 )
 from events.api.parsers import EventsParser
-from events.api.problems import Problem
+from events.api.problems import Problem, not_stored
 from events.contract import ContractError
 from events.ingest import NotStored, Receipt, Sender, accept_batch
 from events.keys import split_key
@@ -79,12 +79,7 @@ class EventsView(APIView):
         except ContractError as error:
             raise Problem(error.status, error.code, error.detail) from None
         except NotStored:
-            raise Problem(
-                503,
-                "not_stored",
-                "The events could not be stored just now; send them again.",
-                retry_after=2,
-            ) from None
+            raise not_stored() from None
         note_use(key)
         if receipt.rejected and not receipt.accepted and not receipt.duplicates:
             raise Problem(

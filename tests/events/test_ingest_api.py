@@ -129,6 +129,13 @@ def test_a_database_that_is_away_is_503_with_retry_after() -> None:
     assert (response.status_code, response.json()["code"], response["Retry-After"]) == (503, "not_stored", "2")
 
 
+def test_a_database_that_is_away_while_the_key_is_looked_up_is_503_too() -> None:
+    key = make_key()
+    with patch("events.api.authentication.ApiKey.objects.filter", side_effect=OperationalError("gone")):
+        response = post([event()], key)
+    assert (response.status_code, response.json()["code"], response["Retry-After"]) == (503, "not_stored", "2")
+
+
 def test_keys_by_bearer_and_query_and_text_plain_beacons() -> None:
     key = make_key()
     assert post([event()], None, headers={"authorization": f"Bearer {key}"}).status_code == 202

@@ -140,7 +140,7 @@ def test_a_database_away_for_ten_seconds_loses_nothing_that_was_accepted(stack: 
 
 def test_one_bad_event_does_not_kill_its_batch(stack: Stack) -> None:
     events = many("split", 40)
-    events[17]["platformParams"] = {"meta": {"event_time": 1}}
+    events[17]["platformParams"] = {"meta": {"action_source": "carrier pigeon"}}
     assert stack.send(events)[0] == 202
     stack.until(
         lambda: stack.states("split").get("Meta") == Counter({"delivered": 39, "dead:refused": 1}),
