@@ -16,14 +16,13 @@ from urllib.parse import urlsplit
 
 import msgspec
 from django.conf import settings
-from django.db import connection, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from destinations import http, ledger, masking, retry
+from destinations import http, masking, retry
 from destinations.lanes import Lane
-from destinations.models import Attempt, Destination, Hold, LedgerState, State
+from destinations.models import Attempt, Destination, Hold, State
 from destinations.platforms.base import (
     Built,
     Item,
@@ -34,14 +33,13 @@ from destinations.platforms.base import (
     Result,
     Skip,
 )
-from events import payload as normal_form
+from destinations.queue import LEASE_SECONDS, Claimed, Settled, claim, has_due, record
 from routing import snapshot, toggles
 from routing.policy import DestinationRule
 from trackstack_site.nudge import nudge
 
 logger = logging.getLogger(__name__)
 
-LEASE_SECONDS = settings.DELIVERY_LEASE.total_seconds()
 MAX_CLAIM = 2000
 MIN_CLAIM = 50
 """Platforms that take one event a request are claimed in handfuls, or every event would cost three statements."""
@@ -50,105 +48,6 @@ TASK_SECONDS = 20.0
 """After this long a task gives its thread to others and asks to be woken again."""
 LONGEST_BACKOFF = 120.0
 DELIVER_TASK = "destinations.deliver"
-
-
-class Claimed(msgspec.Struct, frozen=True):
-    """One leased delivery with its event."""
-
-    id: int
-    tries: int
-    created_at: datetime
-    event_id: str
-    event: str
-    source_id: int
-    occurred_at: datetime
-    received_at: datetime
-    payload: normal_form.Payload
-
-    @property
-    def occurred_ms(self) -> int:
-        return round(self.occurred_at.timestamp() * 1000)
-
-
-class Settled(msgspec.Struct, frozen=True, kw_only=True):
-    """What becomes of one claimed row."""
-
-    row: Claimed
-    state: State
-    reason: str = ""
-    detail: str = ""
-    due_at: datetime | None = None
-    attempt: int | None = None
-    """Index into the attempts recorded with it."""
-    is_untried: bool = False
-    """The claim did not come to a request: its try is taken back."""
-
-
-CLAIM_SQL = """
-WITH due AS MATERIALIZED (
-    SELECT id FROM destinations_delivery
-    WHERE destination_id = %s AND state = 1 AND due_at <= now()
-    ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED
-), leased AS (
-    UPDATE destinations_delivery d SET due_at = now() + make_interval(secs => %s), tries = d.tries + 1
-    FROM due WHERE d.id = due.id RETURNING d.id, d.tries, d.created_at, d.event_id AS event_pk
-)
-SELECT l.id, l.tries, l.created_at, e.event_id, e.name, e.source_id, e.occurred_at, e.received_at, e.payload::text
-FROM leased l JOIN events_event e ON e.id = l.event_pk ORDER BY l.id
-"""
-
-RECORD_SQL = """
-UPDATE destinations_delivery d SET
-    state = v.state, reason = v.reason, detail = v.detail, due_at = v.due_at,
-    settled_at = CASE WHEN v.state = 1 THEN NULL ELSE now() END,
-    tries = greatest(0, d.tries - v.untried),
-    attempts = CASE WHEN v.attempt IS NULL THEN d.attempts ELSE d.attempts || v.attempt END
-FROM unnest(%s::bigint[], %s::smallint[], %s::text[], %s::text[], %s::timestamptz[], %s::smallint[], %s::bigint[])
-    AS v (id, state, reason, detail, due_at, untried, attempt)
-WHERE d.id = v.id AND d.state = 1
-RETURNING d.id
-"""
-
-
-def claim(destination_id: int, limit: int) -> list[Claimed]:
-    """Lease up to `limit` due rows, oldest first."""
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(CLAIM_SQL, [destination_id, limit, LEASE_SECONDS])
-        return [Claimed(*row[:8], payload=normal_form.decode(row[8])) for row in cursor.fetchall()]  # type: ignore[misc]
-
-
-def record(destination: Destination, settled: Sequence[Settled], attempts: Sequence[Attempt]) -> None:
-    """Write outcomes, attempts and ledger in one transaction. A row that somebody settled meanwhile is left alone."""
-    if not settled:
-        return
-    with transaction.atomic():
-        made = Attempt.objects.bulk_create(attempts)
-        ids = [attempt.pk for attempt in made]
-        with connection.cursor() as cursor:
-            cursor.execute(
-                RECORD_SQL,
-                [
-                    [s.row.id for s in settled],
-                    [s.state.value for s in settled],
-                    [s.reason for s in settled],
-                    [s.detail[:400] for s in settled],
-                    [s.due_at for s in settled],
-                    [int(s.is_untried) for s in settled],
-                    [None if s.attempt is None else ids[s.attempt] for s in settled],
-                ],
-            )
-            changed = {row[0] for row in cursor.fetchall()}
-            tally = ledger.Tally()
-            for s in settled:
-                if s.row.id in changed and s.state != State.WAITING:
-                    tally.add(
-                        s.row.received_at.date(),
-                        destination.pk,
-                        s.row.event,
-                        LedgerState(s.state.name.lower()),
-                        s.reason,
-                    )
-            tally.write(cursor)
 
 
 def deliver_due(destination_id: int) -> int:
@@ -177,23 +76,6 @@ def deliver_due(destination_id: int) -> int:
         if not has_due(destination_id):
             break
     return handled
-
-
-def has_due(destination_id: int) -> bool:
-    return destination_id in due_destinations(destination_id)
-
-
-def due_destinations(only: int | None = None) -> list[int]:
-    """Destinations with rows to handle now. Held and backing-off ones are left out: their rows wait."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT d.id FROM destinations_destination d WHERE (%s::int IS NULL OR d.id = %s) AND"
-            " (NOT d.is_enabled OR (d.hold = '' AND (d.backoff_until IS NULL OR d.backoff_until <= now())))"
-            " AND EXISTS (SELECT 1 FROM destinations_delivery w"
-            " WHERE w.destination_id = d.id AND w.state = 1 AND w.due_at <= now())",
-            [only, only],
-        )
-        return [row[0] for row in cursor.fetchall()]
 
 
 def deliver_once(destination_id: int) -> int:
@@ -225,6 +107,8 @@ class Run:
         self.secrets = tuple(destination.secrets.values())
         self.settled: list[Settled] = []
         self.attempts: list[Attempt] = []
+        self.carried: dict[int, tuple[Attempt, ...]] = {}
+        """Delivery id → the refused batches it was in, before its batch was split."""
         self.flushed_at = time.monotonic()
         self.is_stopped = False
 
@@ -328,8 +212,9 @@ class Run:
         for item, outcome in zip(request.items, outcomes, strict=True):
             if outcome.result == Result.SPLIT and len(request.items) > 1:
                 to_split.append(item)
+                self.carried[item.key] = (*self.carried.get(item.key, ()), attempt)
             else:
-                self._take(self.rows[item.key], outcome, len(self.attempts) - 1)
+                self._take(self.rows[item.key], outcome, attempt)
         self._watch(outcomes)
         if time.monotonic() - self.flushed_at > FLUSH_SECONDS:
             self._flush()
@@ -372,11 +257,9 @@ class Run:
         )
 
     # --- outcomes ----------------------------------------------------------------------------------
-    def _take(self, row: Claimed, outcome: Outcome, attempt: int) -> None:
-        result, detail = (
-            outcome.result,
-            masking.masked(outcome.detail, self.secrets, cap=380),
-        )
+    def _take(self, row: Claimed, outcome: Outcome, attempt: Attempt) -> None:
+        result = outcome.result
+        detail = masking.masked(outcome.detail, self.secrets, cap=380)
         if result == Result.OK:
             self._settle(row, State.DELIVERED, attempt=attempt)
         elif result == Result.SKIPPED:
@@ -385,22 +268,13 @@ class Run:
             self._retry(row, outcome.after, detail, attempt)
         elif result == Result.CONFIG:
             # Not the event's fault: it waits, due at once when the destination is mended.
-            self.settled.append(
-                Settled(
-                    row=row,
-                    state=State.WAITING,
-                    detail=detail,
-                    due_at=self.now,
-                    attempt=attempt,
-                    is_untried=True,
-                )
-            )
+            self._settle(row, State.WAITING, "", detail, due_at=self.now, attempt=attempt, is_untried=True)
             self._hold(Hold.CREDENTIALS, detail)
         else:
             reason = outcome.reason or ("too_old" if result == Result.TOO_OLD else "refused")
             self._settle(row, State.DEAD, reason, detail, attempt=attempt)
 
-    def _retry(self, row: Claimed, after: float | None, detail: str, attempt: int) -> None:
+    def _retry(self, row: Claimed, after: float | None, detail: str, attempt: Attempt) -> None:
         verdict = retry.next_try(
             tries=row.tries,
             now=datetime.now(UTC),
@@ -414,15 +288,7 @@ class Run:
         if isinstance(verdict, retry.GiveUp):
             self._settle(row, State.DEAD, verdict.reason, detail, attempt=attempt)
         else:
-            self.settled.append(
-                Settled(
-                    row=row,
-                    state=State.WAITING,
-                    detail=detail,
-                    due_at=verdict.at,
-                    attempt=attempt,
-                )
-            )
+            self._settle(row, State.WAITING, "", detail, due_at=verdict.at, attempt=attempt)
 
     def _watch(self, outcomes: Sequence[Outcome]) -> None:
         """Back off when a whole request failed: the rows behind it would only fail as well."""
@@ -457,14 +323,7 @@ class Run:
     def _release(self, items: Sequence[Item]) -> None:
         """Give back rows that were claimed and not sent."""
         for item in items:
-            self.settled.append(
-                Settled(
-                    row=self.rows[item.key],
-                    state=State.WAITING,
-                    due_at=self.now,
-                    is_untried=True,
-                )
-            )
+            self._settle(self.rows[item.key], State.WAITING, due_at=self.now, is_untried=True)
 
     def _settle(
         self,
@@ -473,9 +332,22 @@ class Run:
         reason: str = "",
         detail: str = "",
         *,
-        attempt: int | None = None,
+        due_at: datetime | None = None,
+        attempt: Attempt | None = None,
+        is_untried: bool = False,
     ) -> None:
-        self.settled.append(Settled(row=row, state=state, reason=reason, detail=detail, attempt=attempt))
+        attempts = (*self.carried.pop(row.id, ()), *((attempt,) if attempt else ()))
+        self.settled.append(
+            Settled(
+                row=row,
+                state=state,
+                reason=reason,
+                detail=detail,
+                due_at=due_at,
+                attempts=attempts,
+                is_untried=is_untried,
+            )
+        )
 
     def _flush(self) -> None:
         settled, self.settled = self.settled, []

@@ -6,7 +6,8 @@ from celery import shared_task
 from django.db import connection
 
 from destinations import ledger
-from destinations.delivery import DELIVER_TASK, deliver_due, due_destinations
+from destinations.delivery import DELIVER_TASK, deliver_due
+from destinations.queue import due_destinations
 from trackstack_site.nudge import nudge
 
 ROUTE_TASK = "routing.route_batches"

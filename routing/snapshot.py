@@ -12,12 +12,11 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 
 from django.db import connection, transaction
-from django.db.models import F
 
 from destinations import platforms
 from destinations.models import Destination, Hold
 from events.models import CanonicalEvent, Source
-from routing.models import Route, RoutingVersion
+from routing.models import Route
 from routing.policy import (
     TOO_OLD,
     Decision,
@@ -213,8 +212,11 @@ def rule_of(destination: Destination, routes: Iterable[Route]) -> DestinationRul
 
 def bump() -> int:
     """Raise the routing version; call inside the transaction of the change. Serialises concurrent changes."""
-    RoutingVersion.objects.get_or_create(pk=1)
-    RoutingVersion.objects.filter(pk=1).update(version=F("version") + 1)
-    version: int = RoutingVersion.objects.values_list("version", flat=True).get(pk=1)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO routing_routingversion AS held (id, version) VALUES (1, 1)"
+            " ON CONFLICT (id) DO UPDATE SET version = held.version + 1 RETURNING version"
+        )
+        version: int = cursor.fetchone()[0]
     _bumped.versions = {version}
     return version
