@@ -1,4 +1,15 @@
-from django.urls import URLPattern
+from django.urls import path
+
+from routing import views, views_csv
 
 app_name = "routing"
-urlpatterns: list[URLPattern] = []
+urlpatterns = [
+    path("events/", views.matrix, name="matrix"),
+    path("events/toggle/", views.toggle, name="toggle"),
+    path("events/change/", views.change, name="change"),
+    path("events/undo/", views.undo, name="undo"),
+    path("events/modes/<int:destination_id>/", views.modes, name="modes"),
+    path("events/export.csv", views_csv.export, name="export"),
+    path("events/import/", views_csv.import_mappings, name="import"),
+    path("events/<int:destination_id>/<str:event>/", views.mapping, name="mapping"),
+]

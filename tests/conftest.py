@@ -1,18 +1,11 @@
-"""Tests run on the embedded engines of a home of their own, so that a product running beside them is not disturbed."""
-
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
-os.environ.setdefault("TRACKSTACK_HOME", str(ROOT / "var" / "test"))
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "trackstack_site.settings")
-os.environ.setdefault("DEMO_TRICKLE", "0")
-os.environ["DEBUG"] = "1"  # static files straight from the source folders
+from tests.stack import PLATFORMS, Stack, running
 
 
 @pytest.fixture(autouse=True)
@@ -24,3 +17,24 @@ def _fresh_process_memory() -> Iterator[None]:
 
     snapshot.forget()
     authentication.forget()
+
+
+@pytest.fixture(scope="session")
+def shared_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """One running installation for all tests that need real processes: starting it takes longer than each of them."""
+    home: Path = tmp_path_factory.mktemp("stack")
+    # PostgreSQL's own user must be able to walk to its data when the tests run as root.
+    for folder in (home, *home.parents):
+        if folder.is_relative_to(tmp_path_factory.getbasetemp().parent):
+            folder.chmod(0o755)
+    with running(home) as stack:
+        yield stack
+
+
+@pytest.fixture
+def stack(shared_stack: Stack) -> Iterator[Stack]:
+    """The installation in good order: all processes up, the sandbox friendly."""
+    yield shared_stack
+    shared_stack.sandbox("DELETE", "/_failures")
+    for platform in PLATFORMS:
+        shared_stack.sandbox("POST", "/_latency", {"platform": platform, "ms": 0})

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.factories import event
-from tests.pipeline.stack import Stack
+from tests.stack import Stack
 
 pytestmark = pytest.mark.pipeline
 

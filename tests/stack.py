@@ -22,7 +22,8 @@ import psycopg
 
 from trackstack_site.embedded import Engines
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parent.parent
+PLATFORMS = ("meta", "linkedin", "webhook")
 
 
 def free_port() -> int:

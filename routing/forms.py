@@ -1,0 +1,104 @@
+"""What the pages of Configure → Events take."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from django import forms
+
+from destinations.platforms.base import Platform
+from routing.policy import DestinationRule, EventRule, Mode
+
+MAX_CSV_BYTES = 2 * 1024 * 1024
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """A change somebody asks for, as `toggles.apply` takes it."""
+
+    destination_id: int
+    mode: str | None = None
+    on: dict[str, bool] = {}
+    is_bulk: bool = True
+    text: str
+    """As it was posted, so that a confirmation can post it again."""
+
+
+def parse_set(text: str, events: Mapping[str, EventRule]) -> Asked | None:
+    """Read what a switch posts; None when it is nothing we ever render.
+
+    `12:SignUp:1` one event, `12:@acquisition:0` a stage, `12:*:1` the column, `12:=recommended` a mode.
+    """
+    head, _, rest = text.partition(":")
+    if not (head.isascii() and head.isdigit()) or not rest or len(text) > 100:
+        return None
+    destination_id = int(head)
+    if rest.startswith("="):
+        mode = rest[1:]
+        return Asked(destination_id=destination_id, mode=mode, text=text) if mode in set(Mode) else None
+    what, _, wanted = rest.rpartition(":")
+    if wanted not in ("0", "1"):
+        return None
+    if what == "*":
+        names = list(events)
+    elif what.startswith("@"):
+        names = [name for name, rule in events.items() if rule.stage == what[1:]]
+    else:
+        names = [what] if what in events else []
+    if not names:
+        return None
+    return Asked(
+        destination_id=destination_id,
+        on=dict.fromkeys(names, wanted == "1"),
+        is_bulk=what == "*" or what.startswith("@"),
+        text=text,
+    )
+
+
+class MappingForm(forms.Form):
+    """Native name and native id of one event at one destination. Empty: the platform's own."""
+
+    native_name = forms.CharField(max_length=100, required=False)
+    native_id = forms.CharField(max_length=200, required=False)
+
+    def __init__(self, *args: Any, platform: Platform, rule: DestinationRule, event: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        default = platform.native_name(event)
+        name, native_id = self.fields["native_name"], self.fields["native_id"]
+        name.label = f"What {platform.label} calls it"
+        name.widget.attrs.update(placeholder=default, autocomplete="off", spellcheck="false", autofocus=True)
+        name.help_text = (
+            f"Empty: {default}, the platform's own name." if default else "The platform has no name of its own for it."
+        )
+        shape = platform.native_id
+        if shape is None:
+            del self.fields["native_id"]
+        else:
+            native_id.label = shape.label
+            native_id.help_text = shape.help
+            native_id.widget.attrs.update(autocomplete="off", spellcheck="false")
+
+    def clean_native_name(self) -> str:
+        name: str = self.cleaned_data["native_name"]
+        if not name.isprintable():
+            raise forms.ValidationError("Printable characters only.")
+        return name
+
+
+class ImportForm(forms.Form):
+    file = forms.FileField(
+        label="CSV file",
+        help_text="In the columns of the export. Rows that are not in it stay as they are.",
+        widget=forms.FileInput(attrs={"accept": ".csv,text/csv"}),
+    )
+
+    def clean_file(self) -> str:
+        """The file's text."""
+        file = self.cleaned_data["file"]
+        if file.size > MAX_CSV_BYTES:
+            raise forms.ValidationError("The file is larger than 2 MB: this is not an export of the mappings.")
+        try:
+            return file.read().decode("utf-8-sig")
+        except UnicodeDecodeError:
+            raise forms.ValidationError("The file is not UTF-8. Save it as “CSV UTF-8”.") from None

@@ -1,0 +1,205 @@
+"""Configure → Events as data: stages → rows → cells. Pure: what was read goes in, nothing is read here."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from routing.policy import DestinationRule, EventRule, carries, selects
+from routing.snapshot import Snapshot
+
+
+class StageInfo(msgspec.Struct, frozen=True):
+    key: str
+    label: str
+    purpose: str
+
+
+class Status(msgspec.Struct, frozen=True):
+    """A destination's state in a word; `tone` picks the pill."""
+
+    word: str
+    tone: str
+    detail: str = ""
+
+
+class Cell(msgspec.Struct, frozen=True, kw_only=True):
+    """One event at one destination."""
+
+    destination_id: int
+    destination: str
+    event: str
+    is_always: bool
+    is_on: bool
+    problem: str = ""
+    """Reason code why nothing is sent although it is on: `unmapped` or `missing_native_id`."""
+    reason: str = ""
+    """Reason code why it is off."""
+    native_name: str
+    native_id: str = ""
+    lacks_id: bool = False
+    fan_in: int = 0
+    """How many switched-on events go there under this native name, when more than one."""
+    sent: int = 0
+
+
+class Column(msgspec.Struct, frozen=True, kw_only=True):
+    id: int
+    name: str
+    label: str
+    mode: str
+    is_always: bool
+    status: Status
+    on: int
+    total: int
+    state: str
+
+
+class Row(msgspec.Struct, frozen=True):
+    event: str
+    description: str
+    is_warehouse_only: bool
+    cells: list[Cell]
+
+    @property
+    def words(self) -> str:
+        """What the filter box looks through."""
+        return " ".join(dict.fromkeys([self.event, *(cell.native_name for cell in self.cells if cell.native_name)]))
+
+
+class StageCell(msgspec.Struct, frozen=True, kw_only=True):
+    destination_id: int
+    destination: str
+    stage: str
+    label: str
+    on: int
+    total: int
+    is_always: bool
+    state: str
+
+
+class Stage(msgspec.Struct, frozen=True):
+    info: StageInfo
+    rows: list[Row]
+    cells: list[StageCell]
+
+
+class Matrix(msgspec.Struct, frozen=True):
+    columns: list[Column]
+    stages: list[Stage]
+    total: int
+
+
+def tri_state(on: int, total: int) -> str:
+    """What aria-checked says: true, false or mixed."""
+    return "false" if not on else "true" if on == total else "mixed"
+
+
+def is_on(rule: DestinationRule, event: str, event_rule: EventRule | None) -> bool:
+    return rule.is_builtin or selects(rule, event, event_rule).send
+
+
+def cells_of(
+    rule: DestinationRule, events: Mapping[str, EventRule], sent: Mapping[tuple[int, str], int]
+) -> dict[str, Cell]:
+    """One column: a cell per registered event, in the order of the taxonomy."""
+    on = {name: is_on(rule, name, event_rule) for name, event_rule in events.items()}
+    native = {name: rule.native_name(name) for name in events}
+    fan_in = Counter(native[name] for name, chosen in on.items() if chosen and native[name])
+    found = {}
+    for name, event_rule in events.items():
+        carried = carries(rule, name)
+        shared = fan_in[native[name]] if on[name] else 0
+        found[name] = Cell(
+            destination_id=rule.id,
+            destination=rule.name,
+            event=name,
+            is_always=rule.is_builtin,
+            is_on=on[name],
+            problem="" if carried.send or not on[name] or rule.is_builtin else carried.reason,
+            reason="" if on[name] else selects(rule, name, event_rule).reason,
+            native_name=native[name],
+            native_id=rule.native_ids.get(name, ""),
+            lacks_id=rule.needs_native_id and not rule.native_ids.get(name),
+            fan_in=shared if shared > 1 and not rule.is_builtin else 0,
+            sent=sent.get((rule.id, name), 0),
+        )
+    return found
+
+
+def column_of(rule: DestinationRule, cells: Mapping[str, Cell], status: Status) -> Column:
+    on = sum(cell.is_on for cell in cells.values())
+    return Column(
+        id=rule.id,
+        name=rule.name,
+        label=rule.label,
+        mode=rule.mode.capitalize(),
+        is_always=rule.is_builtin,
+        status=status,
+        on=on,
+        total=len(cells),
+        state=tri_state(on, len(cells)),
+    )
+
+
+def stage_cell(rule: DestinationRule, stage: StageInfo, cells: Iterable[Cell]) -> StageCell:
+    held = list(cells)
+    on = sum(cell.is_on for cell in held)
+    return StageCell(
+        destination_id=rule.id,
+        destination=rule.name,
+        stage=stage.key,
+        label=stage.label,
+        on=on,
+        total=len(held),
+        is_always=rule.is_builtin,
+        state=tri_state(on, len(held)),
+    )
+
+
+def status_of(rule: DestinationRule, *, is_sandbox: bool = False, hold: str = "") -> Status:
+    """hold: what holds it, in words; empty when nothing does or nothing is known."""
+    if rule.is_builtin:
+        return Status("on", "good", "Every accepted event is here.")
+    if not rule.is_enabled:
+        return Status("off", "quiet", "Nothing is sent to this destination.")
+    if rule.is_held:
+        return Status("held", "warn", hold or "Deliveries are written and wait.")
+    if is_sandbox:
+        return Status("sandbox", "info", "Sent to the built-in sandbox instead of the platform.")
+    return Status("on", "good")
+
+
+def build(
+    state: Snapshot,
+    stages: Iterable[StageInfo],
+    descriptions: Mapping[str, str],
+    statuses: Mapping[int, Status],
+    sent: Mapping[tuple[int, str], int],
+) -> Matrix:
+    """sent: (destination id, event) → delivered in the last seven days."""
+    rules = list(state.rules.values())
+    columns = {rule.id: cells_of(rule, state.events, sent) for rule in rules}
+    shown = []
+    for info in stages:
+        names = [name for name, event_rule in state.events.items() if event_rule.stage == info.key]
+        if not names:
+            continue
+        rows = [
+            Row(
+                name,
+                descriptions.get(name, ""),
+                state.events[name].routing_class == "warehouse_only",
+                [columns[rule.id][name] for rule in rules],
+            )
+            for name in names
+        ]
+        summary = [stage_cell(rule, info, (columns[rule.id][name] for name in names)) for rule in rules]
+        shown.append(Stage(info, rows, summary))
+    return Matrix(
+        [column_of(rule, columns[rule.id], statuses.get(rule.id) or status_of(rule)) for rule in rules],
+        shown,
+        len(state.events),
+    )

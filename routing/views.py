@@ -1,0 +1,350 @@
+"""Configure → Events: which event goes where, and under which name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required, permission_required
+from django.db.models import Sum
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadRequest
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from destinations.models import Destination, Hold, LedgerEntry, LedgerState
+from events.models import CanonicalEvent, Stage
+from routing import matrix as model
+from routing import matrix_html as html
+from routing import snapshot, toggles
+from routing.forms import Asked, MappingForm, parse_set
+from routing.models import RoutingChange
+from routing.policy import DestinationRule, Mode
+from routing.snapshot import Snapshot
+
+View = Callable[..., HttpResponse]
+SENT_DAYS = 7
+
+
+def may(*permissions: str) -> Callable[[View], View]:
+    """A stranger is sent to log in; who lacks a permission gets 403."""
+
+    def wrap(view: View) -> View:
+        return login_required(permission_required(permissions, raise_exception=True)(view))
+
+    return wrap
+
+
+def rights(request: HttpRequest) -> dict[str, bool]:
+    user = request.user
+    return {"may_toggle": user.has_perm("routing.toggle_route"), "may_map": user.has_perm("routing.change_route")}
+
+
+# --- The page ---------------------------------------------------------------------------------------
+
+
+@may("routing.view_route")
+@require_GET
+def matrix(request: HttpRequest) -> HttpResponse:
+    state = snapshot.current()
+    shown = model.build(
+        state,
+        stage_infos(),
+        dict(CanonicalEvent.objects.filter(retired_at=None).values_list("name", "description")),
+        statuses_of(state),
+        seven_days(LedgerState.DELIVERED),
+    )
+    may_do = rights(request)
+    stages = [
+        {
+            "info": stage.info,
+            "count": len(stage.rows),
+            "cells": [html.stage_cell_html(cell, may_toggle=may_do["may_toggle"]) for cell in stage.cells],
+            "rows": [(row, html.breakable(row.event), html.row_cells(row, **may_do)) for row in stage.rows],
+        }
+        for stage in shown.stages
+    ]
+    context = {"matrix": shown, "stages": stages, **may_do, "toast": last_change(request)}
+    return render(request, "routing/matrix.html", context)
+
+
+def stage_infos() -> list[model.StageInfo]:
+    return [model.StageInfo(*row) for row in Stage.objects.values_list("key", "label", "purpose")]
+
+
+def statuses_of(state: Snapshot, *rules: DestinationRule) -> dict[int, model.Status]:
+    """Of these destinations, or of all."""
+    asked = {rule.id: rule for rule in rules} or state.rules
+    rows = Destination.objects.filter(pk__in=list(asked))
+    return {
+        pk: model.status_of(asked[pk], is_sandbox=is_sandbox, hold=": ".join(filter(None, [Hold(hold).label, detail])))
+        for pk, is_sandbox, hold, detail in rows.values_list("pk", "is_sandbox", "hold", "hold_detail")
+    }
+
+
+def seven_days(ledger_state: LedgerState, **where: Any) -> dict[tuple[int, str], int]:
+    """(destination id, event) → count of the last seven days, in one query."""
+    since = timezone.now().date() - timedelta(days=SENT_DAYS - 1)
+    rows = LedgerEntry.objects.filter(day__gte=since, state=ledger_state, **where)
+    totals = rows.values_list("destination_id", "event_name").annotate(total=Sum("count"))
+    return {(destination_id, event): total for destination_id, event, total in totals}
+
+
+def last_change(request: HttpRequest) -> dict[str, Any] | None:
+    """The change this page was redirected from, for the toast with its Undo."""
+    pk = request.GET.get("changed", "")
+    entry = RoutingChange.objects.filter(pk=pk, user_id=request.user.pk).first() if pk.isdecimal() else None
+    return toast_of(entry) if entry is not None else None
+
+
+def toast_of(entry: RoutingChange) -> dict[str, Any]:
+    sentences = entry.sentences
+    # One switch says what happened to the event; that the mode became Custom is said by the column.
+    facts = [s for s in sentences if " → " not in s] or sentences
+    text = f"{facts[0]}." if len(facts) == 1 else f"{entry.destination_name}: {len(facts)} changes made."
+    return {"text": text, "undo": entry.pk if {"mode", "selected"} & set(entry.after) else None}
+
+
+# --- Switching ----------------------------------------------------------------------------------------
+
+
+def asked_of(request: HttpRequest, state: Snapshot) -> tuple[Asked, DestinationRule] | None:
+    asked = parse_set((request.POST if request.method == "POST" else request.GET).get("set", ""), state.events)
+    rule = state.rules.get(asked.destination_id) if asked else None
+    return (asked, rule) if asked is not None and rule is not None and not rule.is_builtin else None
+
+
+@may("routing.view_route", "routing.toggle_route")
+@require_POST
+def toggle(request: HttpRequest) -> HttpResponse:
+    """One switch: done at once. A stage or a column, or money going back to an ad platform: asked first."""
+    state = snapshot.current()
+    found = asked_of(request, state)
+    if found is None:
+        return HttpResponseBadRequest("There is no such switch.")
+    asked, rule = found
+    diff = toggles.diff(rule, mode=asked.mode, on=asked.on, events=state.events)
+    if asked.is_bulk or toggles.needs_confirmation(rule, diff.added, state.events):
+        return ask(request, state, asked, rule)
+    return make(request, state, asked, rule)
+
+
+@may("routing.view_route", "routing.toggle_route")
+@require_http_methods(["GET", "POST"])
+def change(request: HttpRequest) -> HttpResponse:
+    """GET: what a change would do. POST: do it, when the routing is still what was shown."""
+    state = snapshot.current()
+    found = asked_of(request, state)
+    if found is None:
+        return HttpResponseBadRequest("There is no such change.")
+    asked, rule = found
+    if request.method == "GET":
+        return ask(request, state, asked, rule)
+    if request.POST.get("seen") != str(state.version):
+        return ask(request, state, asked, rule, is_stale=True)
+    return make(request, state, asked, rule)
+
+
+def ask(
+    request: HttpRequest, state: Snapshot, asked: Asked, rule: DestinationRule, *, is_stale: bool = False
+) -> HttpResponse:
+    """The diff in sentences and a button: in the dialog, or as a page of its own."""
+    diff = toggles.diff(rule, mode=asked.mode, on=asked.on, events=state.events)
+    after = toggles.changed_rule(rule, mode=asked.mode, on=asked.on, events=state.events)
+    received = {event: n for (_, event), n in seven_days(LedgerState.RECEIVED, destination_id=rule.id).items()}
+    delivered = {event: n for (_, event), n in seven_days(LedgerState.DELIVERED, destination_id=rule.id).items()}
+    warned = set(toggles.needs_confirmation(rule, diff.added, state.events))
+    context = {
+        "rule": rule,
+        "asked": asked,
+        "version": state.version,
+        "is_stale": is_stale,
+        "added": [(name, grouped(received.get(name, 0))) for name in diff.added if name not in warned],
+        "removed": [(name, grouped(delivered.get(name, 0))) for name in diff.removed],
+        "warned": [(name, grouped(received.get(name, 0))) for name in diff.added if name in warned],
+        "would_send": grouped(sum(received.get(name, 0) for name in diff.added)),
+        "would_stop": grouped(sum(delivered.get(name, 0) for name in diff.removed)),
+        "mode_before": rule.mode.capitalize(),
+        "mode_after": after.mode.capitalize(),
+        "is_nothing": after == rule,
+        "title": title_of(asked, rule),
+    }
+    return in_dialog(request, "routing/change.html", context)
+
+
+def grouped(count: int) -> str:
+    """12,345; empty for nothing."""
+    return f"{count:,}" if count else ""
+
+
+def title_of(asked: Asked, rule: DestinationRule) -> str:
+    if asked.mode:
+        return f"{rule.name}: {asked.mode.capitalize()}"
+    word = "on" if any(asked.on.values()) else "off"
+    if not asked.is_bulk:
+        return f"{next(iter(asked.on))} to {rule.name}"
+    stage = next((info.label for info in stage_infos() if f":@{info.key}:" in asked.text), "")
+    names = f"all of {stage}" if stage else "every event"
+    return f"Switch {names} {word} for {rule.name}"
+
+
+def in_dialog(request: HttpRequest, template: str, context: dict[str, Any], status: int = 200) -> HttpResponse:
+    """The template's partial `panel` for htmx, wherever it was asked from; else the whole page."""
+    if not request.htmx:  # type: ignore[attr-defined]
+        return render(request, template, context, status=status)
+    response = render(request, f"{template}#panel", context, status=status)
+    response["HX-Retarget"], response["HX-Reswap"] = "#dialog-body", "innerHTML"
+    return response
+
+
+def make(request: HttpRequest, state: Snapshot, asked: Asked, rule: DestinationRule) -> HttpResponse:
+    # `apply` reads and locks the row itself; it only has to be told which one.
+    destination = Destination(pk=rule.id, name=rule.name, platform_key=rule.platform)
+    try:
+        entry = toggles.apply(destination, mode=asked.mode, on=asked.on, user=request.user)  # type: ignore[arg-type]
+    except toggles.ToggleError as error:
+        return refused(request, str(error))
+    except Destination.DoesNotExist:
+        raise Http404 from None
+    return done(request, state, rule.id, entry, asked=asked)
+
+
+def refused(request: HttpRequest, sentence: str) -> HttpResponse:
+    messages.error(request, sentence)
+    if not request.htmx:  # type: ignore[attr-defined]
+        return redirect("routing:matrix")
+    response = render(request, "includes/_toasts.html", {"oob": True})
+    response["HX-Reswap"] = "none"
+    return response
+
+
+def done(
+    request: HttpRequest,
+    state: Snapshot,
+    destination_id: int,
+    entry: RoutingChange | None,
+    *,
+    asked: Asked | None = None,
+) -> HttpResponse:
+    """Back to the matrix, or what changed of it: cells, stage switches, column header and the toast."""
+    if not request.htmx:  # type: ignore[attr-defined]
+        return redirect(reverse("routing:matrix") + (f"?changed={entry.pk}" if entry else ""))
+    before = state.rules[destination_id]
+    if entry is not None and entry.version == state.version + 1 and asked is not None:
+        # Nobody else changed anything: the policy says what the column is now, nothing needs to be read.
+        rule = toggles.changed_rule(before, mode=asked.mode, on=asked.on, events=state.events)
+    else:
+        state = snapshot.current()
+        rule = state.rules[destination_id]
+    context = {"toast": toast_of(entry) if entry else {"text": "Nothing changed: it is so already."}, "oob": True}
+    return render(request, "routing/_swaps.html", context | column_swaps(request, state, before, rule))
+
+
+def column_swaps(
+    request: HttpRequest, state: Snapshot, before: DestinationRule, rule: DestinationRule
+) -> dict[str, Any]:
+    """What of a column is different now, as out-of-band pieces."""
+    may_do = rights(request)
+    sent = seven_days(LedgerState.DELIVERED, destination_id=rule.id)
+    was = model.cells_of(before, state.events, sent)
+    now = model.cells_of(rule, state.events, sent)
+    changed = [cell for name, cell in now.items() if cell != was.get(name)]
+    touched = {state.events[cell.event].stage for cell in changed}
+    stages = [
+        model.stage_cell(rule, info, (now[n] for n, found in state.events.items() if found.stage == info.key))
+        for info in stage_infos()
+        if info.key in touched
+    ]
+    status = statuses_of(state, rule).get(rule.id) or model.status_of(rule)
+    return {
+        **may_do,
+        "column": model.column_of(rule, now, status),
+        "cells": [html.cell_swap(cell, **may_do) for cell in changed],
+        "stage_cells": [html.stage_cell_html(cell, may_toggle=may_do["may_toggle"], is_swap=True) for cell in stages],
+    }
+
+
+@may("routing.view_route", "routing.toggle_route")
+@require_POST
+def undo(request: HttpRequest) -> HttpResponse:
+    """Take back the last change of a destination's switches, when it still is the last."""
+    pk = request.POST.get("change", "")
+    entry = get_object_or_404(RoutingChange, pk=pk if pk.isdecimal() else 0)
+    destination = get_object_or_404(Destination, name=entry.destination_name)
+    if RoutingChange.objects.filter(pk__gt=entry.pk, destination_name=entry.destination_name).exists():
+        return refused(request, f"{destination.name} was changed again since, so this cannot be undone by itself.")
+    state = snapshot.current()
+    on = dict.fromkeys(entry.after.get("selected", ()), False) | dict.fromkeys(entry.before.get("selected", ()), True)
+    asked = Asked(destination_id=destination.pk, mode=entry.before.get("mode"), on=on, text="")
+    rule = state.rules[destination.pk]
+    try:
+        undone = toggles.apply(destination, mode=asked.mode, on=on, user=request.user, note="Undo")  # type: ignore[arg-type]
+    except toggles.ToggleError as error:
+        return refused(request, str(error))
+    return done(request, state, rule.id, undone, asked=asked)
+
+
+@may("routing.view_route", "routing.toggle_route")
+@require_GET
+def modes(request: HttpRequest, destination_id: int) -> HttpResponse:
+    """What can be done to a whole column, each with how much it would change."""
+    state = snapshot.current()
+    rule = rule_or_404(state, destination_id)
+    options = []
+    for value, label, text in (
+        (f"{rule.id}:={Mode.RECOMMENDED}", "Reset to recommended", f"What suits {rule.label} by default."),
+        (f"{rule.id}:={Mode.EVERYTHING}", "Reset to everything", "Every registered event, new ones too."),
+        (f"{rule.id}:*:0", "Switch everything off", "An empty list; switch on what you want, one by one."),
+    ):
+        asked = parse_set(value, state.events)
+        if asked is not None:
+            diff = toggles.diff(rule, mode=asked.mode, on=asked.on, events=state.events)
+            is_so = toggles.changed_rule(rule, mode=asked.mode, on=asked.on, events=state.events) == rule
+            options.append({"value": value, "label": label, "text": text, "diff": diff, "is_so": is_so})
+    context = {"rule": rule, "options": options, "on": len(toggles.selected(rule, state.events))}
+    return in_dialog(request, "routing/modes.html", context)
+
+
+def rule_or_404(state: Snapshot, destination_id: int) -> DestinationRule:
+    rule = state.rules.get(destination_id)
+    if rule is None or rule.is_builtin:
+        raise Http404
+    return rule
+
+
+# --- Mapping --------------------------------------------------------------------------------------------
+
+
+@may("routing.view_route", "routing.change_route")
+@require_http_methods(["GET", "POST"])
+def mapping(request: HttpRequest, destination_id: int, event: str) -> HttpResponse:
+    """What one event is called at one destination, and the id it needs there."""
+    state = snapshot.current()
+    rule = rule_or_404(state, destination_id)
+    if event not in state.events:
+        raise Http404
+    destination = get_object_or_404(Destination, pk=rule.id)
+    own = destination.routes.filter(event_name=event).values("native_name", "native_id").first()
+    form = MappingForm(request.POST or None, initial=own, platform=destination.platform, rule=rule, event=event)
+    if request.method == "POST" and form.is_valid() and (answer := save(request, state, destination, event, form)):
+        return answer
+    cell = model.cells_of(rule, state.events, {})[event]
+    context = {"form": form, "rule": rule, "event": event, "cell": cell, "action": request.path}
+    return in_dialog(request, "routing/mapping.html", context, status=422 if form.errors else 200)
+
+
+def save(
+    request: HttpRequest, state: Snapshot, destination: Destination, event: str, form: MappingForm
+) -> HttpResponse | None:
+    """None when the platform does not take what was entered; the form says why."""
+    names = {event: form.cleaned_data["native_name"]}
+    ids = {event: form.cleaned_data["native_id"]} if "native_id" in form.cleaned_data else None
+    try:
+        entry = toggles.apply(destination, native_names=names, native_ids=ids, user=request.user)  # type: ignore[arg-type]
+    except toggles.ToggleError as error:
+        form.add_error("native_id" if "native_id" in form.fields else None, str(error))
+        return None
+    return done(request, state, destination.pk, entry)

@@ -1,0 +1,16 @@
+"""The environment of the tests, set before Django reads its settings (loaded by `-p tests.environment`).
+
+A home of their own, so that a product running beside them in the same checkout is not disturbed.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+HOME = Path(os.environ.setdefault("TRACKSTACK_HOME", str(Path(__file__).resolve().parent.parent / "var" / "test")))
+os.environ["DEMO_TRICKLE"] = "0"
+os.environ["DEBUG"] = "1"  # static files straight from the source folders
+for name in ("DATABASE_URL", "BROKER_URL", "SANDBOX_URL"):
+    os.environ.pop(name, None)
+(HOME / "static").mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,148 @@
+// The little the pages need beyond HTML and htmx: theme, dialog, toasts, filter box, keys. Everything works without it.
+"use strict";
+
+const $ = (selector, from = document) => from.querySelector(selector);
+const $$ = (selector, from = document) => [...from.querySelectorAll(selector)];
+const say = (text) => { $("#status").textContent = text; };
+
+// --- Theme: auto → light → dark ---------------------------------------------------------------------
+const THEMES = ["auto", "light", "dark"];
+const theme = () => document.documentElement.dataset.theme || "auto";
+
+function showTheme() {
+  for (const button of $$("[data-theme-switch]")) $("span", button).textContent = `Theme: ${theme()}`;
+}
+
+function nextTheme() {
+  const next = THEMES[(THEMES.indexOf(theme()) + 1) % THEMES.length];
+  if (next === "auto") delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = next;
+  try { localStorage.setItem("theme", next); } catch { /* kept for this page only */ }
+  showTheme();
+}
+
+// --- Toasts: those without an action leave by themselves -----------------------------------------------
+function toast(text, level = "info") {
+  const box = document.createElement("div");
+  box.className = `toast is-${level}`;
+  box.append(Object.assign(document.createElement("p"), { textContent: text }));
+  box.append(Object.assign(document.createElement("button"), { type: "button", className: "toast-close", textContent: "×" }));
+  box.lastChild.setAttribute("aria-label", "Dismiss");
+  box.lastChild.dataset.dismiss = "";
+  $("#toasts").append(box);
+  tendToasts();
+}
+
+function tendToasts() {
+  for (const box of $$("#toasts > .toast:not([data-tended])")) {
+    box.dataset.tended = "";
+    if (box.matches(".is-error, .is-warning")) continue;
+    const leave = () => (box.matches(":hover, :focus-within") ? setTimeout(leave, 2000) : box.remove());
+    setTimeout(leave, $("form", box) ? 15000 : 6000);
+  }
+  for (const box of $$("#toasts > .toast:has(form)").slice(0, -1)) box.remove(); // only the last change can be undone
+  for (const box of $$("#toasts > .toast").slice(0, -3)) box.remove();
+}
+
+// --- Dialog: what htmx puts into #dialog-body opens it, emptiness closes it -----------------------------
+function tendDialog() {
+  const dialog = $("#dialog");
+  const isFilled = $("#dialog-body").childElementCount > 0;
+  if (isFilled && !dialog.open) dialog.showModal();
+  if (!isFilled && dialog.open) dialog.close();
+}
+
+// --- Filter box: [data-filter="selector"] hides rows whose data-find lacks the words ---------------------
+function filter(box) {
+  const words = box.value.toLowerCase().split(/\s+/).filter(Boolean);
+  const rows = $$(box.dataset.filter);
+  let shown = 0;
+  for (const row of rows) {
+    const text = row.dataset.find.toLowerCase();
+    row.hidden = !words.every((word) => text.includes(word));
+    if (!row.hidden) shown += 1;
+  }
+  for (const group of $$("[data-filter-group]")) {
+    group.classList.toggle("is-filtered", words.length > 0);
+    group.hidden = words.length > 0 && !$$("[data-find]", group).some((row) => !row.hidden);
+  }
+  for (const note of $$("[data-filter-none]")) note.hidden = shown > 0;
+  if (words.length) say(`${shown} of ${rows.length} shown`);
+}
+
+// --- Fold: a button with aria-expanded and aria-controls folds a group, and remembers it -----------------
+const foldKey = (button) => `fold:${button.getAttribute("aria-controls")}`;
+
+function fold(button, isOpen, isKept = true) {
+  button.setAttribute("aria-expanded", String(isOpen));
+  document.getElementById(button.getAttribute("aria-controls")).classList.toggle("is-folded", !isOpen);
+  if (!isKept) return;
+  try {
+    if (isOpen) localStorage.removeItem(foldKey(button));
+    else localStorage.setItem(foldKey(button), "1");
+  } catch { /* not kept */ }
+}
+
+function restoreFolds() {
+  for (const button of $$("button[data-fold]")) {
+    try { if (localStorage.getItem(foldKey(button))) fold(button, false, false); } catch { /* open */ }
+  }
+}
+
+// --- Events -----------------------------------------------------------------------------------------------
+document.addEventListener("click", (event) => {
+  const target = event.target.closest("button, a");
+  if (!target) {
+    if (event.target.id === "dialog") event.target.close();
+    return;
+  }
+  if (target.matches("[data-theme-switch]")) nextTheme();
+  else if (target.matches("[data-dismiss]")) target.closest(".toast").remove();
+  else if (target.matches("#dialog [data-close]")) { event.preventDefault(); $("#dialog").close(); }
+  else if (target.matches("button[data-fold]")) fold(target, target.getAttribute("aria-expanded") !== "true");
+  else if (target.matches("[data-fold-all]")) {
+    const buttons = $$("button[data-fold]");
+    const isOpen = buttons.every((button) => button.getAttribute("aria-expanded") === "false");
+    for (const button of buttons) fold(button, isOpen);
+  } else if (target.matches("[data-dialog], #matrix td > a") && !(event.ctrlKey || event.metaKey || event.shiftKey)) {
+    event.preventDefault();
+    htmx.ajax("GET", target.getAttribute("href"), { source: target, target: "#dialog-body", swap: "innerHTML" });
+  } else if (target.matches("[data-copy]")) {
+    navigator.clipboard.writeText($(target.dataset.copy).textContent.trim()).then(() => toast("Copied", "success"));
+  }
+});
+
+document.addEventListener("input", (event) => { if (event.target.matches("[data-filter]")) filter(event.target); });
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  const box = $("[data-search-key]");
+  if (event.key === "Escape" && event.target === box && box.value) {
+    box.value = "";
+    if (box.dataset.filter) filter(box);
+  }
+  if (event.target.closest("input, select, textarea, [contenteditable], dialog")) return;
+  if (event.key === "/" && box) { event.preventDefault(); box.focus(); box.select(); }
+});
+
+document.addEventListener("htmx:afterSettle", () => { tendDialog(); tendToasts(); });
+document.addEventListener("htmx:beforeSwap", (event) => {
+  // Logged out meanwhile: the answer is the log-in page, which belongs into the window and not into a cell.
+  if (!new URL(event.detail.xhr.responseURL || location.href, location.href).pathname.endsWith("/login/")) return;
+  event.detail.shouldSwap = false;
+  location.reload();
+});
+document.addEventListener("htmx:responseError", (event) => {
+  const status = event.detail.xhr.status;
+  toast(status === 403 ? "You may not do this, or you have been logged out. Reload the page." : `Nothing was changed: the server answered ${status}.`, "error");
+});
+document.addEventListener("htmx:sendError", () => toast("Nothing was changed: the server cannot be reached.", "error"));
+
+document.addEventListener("DOMContentLoaded", () => {
+  $("#dialog")?.addEventListener("close", () => $("#dialog-body").replaceChildren());
+  showTheme();
+  restoreFolds();
+  tendToasts();
+  const box = $("[data-filter]");
+  if (box?.value) filter(box);
+});
