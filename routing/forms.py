@@ -21,6 +21,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     mode: str | None = None
     on: dict[str, bool] = {}
     is_bulk: bool = True
+    left_off: list[str] = []
+    """Names a bulk change leaves out, to be said on its confirmation."""
     text: str
     """As it was posted, so that a confirmation can post it again."""
 

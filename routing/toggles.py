@@ -130,7 +130,8 @@ def apply(
             sentences.append(f"{destination.name} starts receiving {name}")
         for name in change.removed:
             sentences.append(f"{destination.name} stops receiving {name}")
-        before["selected"], after["selected"] = change.removed, change.added
+        if change:
+            before["selected"], after["selected"] = change.removed, change.added
         touched: dict[str, Route] = {}
         _set_ticked(destination, routes, new_rule.ticked, touched)
         for column, values in (("native_name", native_names), ("native_id", native_ids)):

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required, permission_required
+from django.core.exceptions import PermissionDenied
 from django.db.models import Sum
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.shortcuts import get_object_or_404, redirect, render
@@ -105,7 +107,7 @@ def toast_of(entry: RoutingChange) -> dict[str, Any]:
     # One switch says what happened to the event; that the mode became Custom is said by the column.
     facts = [s for s in sentences if " → " not in s] or sentences
     text = f"{facts[0]}." if len(facts) == 1 else f"{entry.destination_name}: {len(facts)} changes made."
-    return {"text": text, "undo": entry.pk if {"mode", "selected"} & set(entry.after) else None}
+    return {"text": text, "undo": entry.pk if entry.after else None}
 
 
 # --- Switching ----------------------------------------------------------------------------------------
@@ -114,7 +116,19 @@ def toast_of(entry: RoutingChange) -> dict[str, Any]:
 def asked_of(request: HttpRequest, state: Snapshot) -> tuple[Asked, DestinationRule] | None:
     asked = parse_set((request.POST if request.method == "POST" else request.GET).get("set", ""), state.events)
     rule = state.rules.get(asked.destination_id) if asked else None
-    return (asked, rule) if asked is not None and rule is not None and not rule.is_builtin else None
+    if asked is None or rule is None or rule.is_builtin:
+        return None
+    return without_money_back(asked, rule, state), rule
+
+
+def without_money_back(asked: Asked, rule: DestinationRule, state: Snapshot) -> Asked:
+    """A stage or column switched on leaves out what only a switch of its own, with its warning, may send there."""
+    if not asked.is_bulk or not any(asked.on.values()):
+        return asked
+    chosen = toggles.selected(rule, state.events)
+    left_off = [name for name in toggles.needs_confirmation(rule, asked.on, state.events) if name not in chosen]
+    on = {name: is_on for name, is_on in asked.on.items() if name not in left_off}
+    return msgspec.structs.replace(asked, on=on, left_off=left_off)
 
 
 @may("routing.view_route", "routing.toggle_route")
@@ -277,14 +291,26 @@ def undo(request: HttpRequest) -> HttpResponse:
     if RoutingChange.objects.filter(pk__gt=entry.pk, destination_name=entry.destination_name).exists():
         return refused(request, f"{destination.name} was changed again since, so this cannot be undone by itself.")
     state = snapshot.current()
-    on = dict.fromkeys(entry.after.get("selected", ()), False) | dict.fromkeys(entry.before.get("selected", ()), True)
-    asked = Asked(destination_id=destination.pk, mode=entry.before.get("mode"), on=on, text="")
+    before, after = entry.before, entry.after
+    has_mapping = "native_name" in before or "native_id" in before
+    if has_mapping and not request.user.has_perm("routing.change_route"):
+        raise PermissionDenied
+    on = dict.fromkeys(after.get("selected", ()), False) | dict.fromkeys(before.get("selected", ()), True)
+    asked = Asked(destination_id=destination.pk, mode=before.get("mode"), on=on, text="")
     rule = state.rules[destination.pk]
     try:
-        undone = toggles.apply(destination, mode=asked.mode, on=on, user=request.user, note="Undo")  # type: ignore[arg-type]
+        undone = toggles.apply(
+            destination,
+            mode=asked.mode,
+            on=on,
+            native_names=before.get("native_name"),
+            native_ids=before.get("native_id"),
+            user=request.user,  # type: ignore[arg-type]
+            note="Undo",
+        )
     except toggles.ToggleError as error:
         return refused(request, str(error))
-    return done(request, state, rule.id, undone, asked=asked)
+    return done(request, state, rule.id, undone, asked=None if has_mapping else asked)
 
 
 @may("routing.view_route", "routing.toggle_route")

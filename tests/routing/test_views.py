@@ -288,6 +288,21 @@ def test_undo_is_refused_once_something_else_was_changed(marketer: Client, ads: 
     assert is_on(ads, "StartTrial")
 
 
+def test_undo_takes_a_mapping_back_too(marketer: Client, ads: Destination) -> None:
+    post(marketer, f"{ads.pk}/SignUp/", native_name="Registered", native_id="1234")
+    post(marketer, "undo/", change=str(RoutingChange.objects.get().pk))
+    route = Route.objects.get(event_name="SignUp")
+    assert (route.native_name, route.native_id) == ("", "")
+
+
+def test_a_stage_switched_on_leaves_money_going_back_off(marketer: Client, ads: Destination) -> None:
+    shown = post(marketer, "toggle/", htmx=True, set=f"{ads.pk}:@revenue:1").content.decode()
+    assert "Refund, Chargeback, Churned stay as they are" in shown
+    post(marketer, "change/", set=f"{ads.pk}:@revenue:1", seen=str(snapshot.stored_version()))
+    assert is_on(ads, "Reactivated")
+    assert not is_on(ads, "Refund")
+
+
 # --- Mapping ------------------------------------------------------------------------------------------------
 
 
