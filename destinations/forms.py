@@ -1,0 +1,180 @@
+"""Forms of destinations, grown from the fields that the platform declares, and of the delivery filter."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.db.models import TextChoices
+
+from destinations.models import Destination, State
+from destinations.platforms.base import Field, Platform
+from events.models import Source
+
+PREFIX = "field_"
+CLEAR = "clear_"
+
+
+class WriteOnlyTextarea(forms.Textarea):
+    """A textarea that never shows what it was given: several lines of secret."""
+
+    def format_value(self, value: Any) -> str | None:
+        return None
+
+
+class SourceChoice(TextChoices):
+    ALL = "all", "Every source, also those added later"
+    CHOSEN = "chosen", "Only these"
+
+
+class DestinationForm(forms.Form):
+    """Name, sandbox and sources, and one form field for each of the platform's fields.
+
+    Secrets are write-only: never rendered back, kept when left empty. `config()` is what to store.
+    """
+
+    name = forms.CharField(max_length=64, help_text="As it is called in columns and history, such as “Meta EU”.")
+    is_sandbox = forms.BooleanField(
+        label="Sandbox",
+        required=False,
+        help_text="Send to the built-in sandbox, which checks and answers as the platform does.",
+    )
+    source_choice = forms.ChoiceField(
+        label="Takes events from",
+        choices=SourceChoice,
+        widget=forms.RadioSelect,
+        initial=SourceChoice.ALL,
+    )
+    sources = forms.ModelMultipleChoiceField(
+        label="Sources",
+        queryset=Source.objects.all(),
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+    )
+
+    def __init__(self, platform: Platform, destination: Destination | None = None, **kwargs: Any) -> None:
+        self.platform, self.destination = platform, destination
+        self.stored = destination.config if destination else {}
+        if destination is not None:
+            kwargs["initial"] = {
+                "name": destination.name,
+                "is_sandbox": destination.is_sandbox,
+                "source_choice": SourceChoice.ALL if destination.all_sources else SourceChoice.CHOSEN,
+                "sources": list(destination.sources.all()),
+            } | kwargs.get("initial", {})
+        super().__init__(**kwargs)
+        for field in platform.fields:
+            is_set = field.secret and bool(self.stored.get(field.name))
+            self.fields[PREFIX + field.name] = grown(field, self.stored.get(field.name), is_set=is_set)
+            if is_set and not field.required:
+                self.fields[CLEAR + field.name] = forms.BooleanField(
+                    label=f"Remove the stored {field.label.lower()}", required=False
+                )
+
+    def platform_fields(self) -> list[forms.BoundField]:
+        return [self[name] for name in self.fields if name.startswith((PREFIX, CLEAR))]
+
+    def clean_name(self) -> str:
+        name: str = self.cleaned_data["name"]
+        others = Destination.objects.filter(name__iexact=name)
+        if self.destination is not None:
+            others = others.exclude(pk=self.destination.pk)
+        if others.exists():
+            raise forms.ValidationError("There is a destination of that name already.")
+        return name
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or self.cleaned_data
+        if data.get("source_choice") == SourceChoice.CHOSEN and not data.get("sources"):
+            self.add_error("sources", "Choose at least one, or take every source.")
+        for name, sentence in self.platform.problems(self.config()).items():
+            if PREFIX + name not in self.errors:
+                self.add_error(PREFIX + name, sentence)
+        return data
+
+    def config(self) -> dict[str, str]:
+        """The platform's values as they are to be: what was entered, and of the secrets left empty what is stored."""
+        values = {}
+        for field in self.platform.fields:
+            entered = str(self.cleaned_data.get(PREFIX + field.name) or "").replace("\r\n", "\n").strip()
+            if field.secret and not entered and not self.cleaned_data.get(CLEAR + field.name):
+                entered = self.stored.get(field.name, "")
+            values[field.name] = entered
+        return values
+
+    def chosen_sources(self) -> list[Source] | None:
+        """None: every source."""
+        if self.cleaned_data["source_choice"] == SourceChoice.ALL:
+            return None
+        return list(self.cleaned_data["sources"])
+
+
+def grown(field: Field, stored: str | None, *, is_set: bool) -> forms.Field:
+    """The form field of a platform's field. Its checks are the platform's own sentences, not the widget's."""
+    help_text = field.help
+    if field.example and not field.secret and not field.choices:
+        help_text = f"{help_text}{'. ' if help_text else ''}Example: {field.example}"
+    if is_set:
+        help_text = f"{help_text}{'. ' if help_text else ''}Set: leave empty to keep it."
+    common: dict[str, Any] = {
+        "label": field.label,
+        "help_text": help_text,
+        "required": field.required and not is_set,
+        "error_messages": {"required": f"{field.label} is required."},
+    }
+    if not field.secret:
+        common["initial"] = field.default if stored is None else stored
+    if field.choices:
+        empty = [] if field.required else [("", "Not set")]
+        return forms.ChoiceField(
+            choices=[*empty, *field.choices],
+            error_messages={
+                "invalid_choice": f"{field.label} must be one of the list.",
+                **common.pop("error_messages"),
+            },
+            **common,
+        )
+    return forms.CharField(widget=_widget(field, is_set=is_set), max_length=20_000, **common)
+
+
+def _widget(field: Field, *, is_set: bool) -> forms.Widget:
+    attrs = {"autocomplete": "off", "spellcheck": "false"}
+    if is_set:
+        attrs["placeholder"] = "Set"
+    if field.multiline:
+        return WriteOnlyTextarea(attrs) if field.secret else forms.Textarea(attrs)
+    if field.secret:
+        # new-password: browsers do not offer the user's own password here.
+        return forms.PasswordInput(attrs | {"autocomplete": "new-password"}, render_value=False)
+    return forms.TextInput(attrs)
+
+
+class DeliveryFilter(forms.Form):
+    """Everything is optional; what makes no sense is left out rather than refused, links from elsewhere live long."""
+
+    event_id = forms.CharField(label="Event id", required=False, max_length=128)
+    destination = forms.ModelChoiceField(
+        queryset=Destination.objects.defer("secrets"), required=False, empty_label="Every destination"
+    )
+    state = forms.TypedChoiceField(
+        choices=[("", "Every state"), *State.choices], coerce=int, empty_value=None, required=False
+    )
+    event = forms.CharField(label="Event name", required=False, max_length=64)
+    source = forms.ModelChoiceField(queryset=Source.objects.all(), required=False, empty_label="Every source")
+    since = forms.DateTimeField(
+        label="From (UTC)", required=False, widget=forms.DateTimeInput({"type": "datetime-local"}, "%Y-%m-%dT%H:%M")
+    )
+    until = forms.DateTimeField(
+        label="To (UTC)", required=False, widget=forms.DateTimeInput({"type": "datetime-local"}, "%Y-%m-%dT%H:%M")
+    )
+    reason = forms.CharField(required=False, max_length=32, widget=forms.HiddenInput)
+    detail = forms.CharField(required=False, max_length=400, strip=False, widget=forms.HiddenInput)
+
+    def values(self) -> dict[str, Any]:
+        self.is_valid()
+        return self.cleaned_data
+
+
+class TraceForm(forms.Form):
+    id = forms.CharField(label="Event id", max_length=128, required=False)
+    source = forms.CharField(max_length=64, required=False, widget=forms.HiddenInput)

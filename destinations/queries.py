@@ -1,0 +1,200 @@
+"""What the screens of this app read. None counts or scans the delivery table: it is the largest there is.
+
+Deliveries are paged by their primary key, which orders by time of receipt, so a time range is a range of keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
+from typing import Any, NamedTuple
+
+from django.db import OperationalError, connection, transaction
+from django.db.models import Q, QuerySet, Sum
+from django.utils import timezone
+from psycopg.errors import QueryCanceled
+
+from destinations.models import Attempt, Delivery, Destination, Hold, LedgerEntry, LedgerState, State, delivery_pk
+from events.models import Event, event_pk
+
+PAGE_SIZE = 50
+COUNT_CAP = 10_000
+DEAD_CAP = 20_000
+"""Dead rows per destination that are grouped, newest first: enough to see every cause, bounded on a bad day."""
+PAGE_MILLISECONDS = 5000
+"""A filter that matches next to nothing would walk the whole table: the page gives up and says so."""
+
+
+class Counts(NamedTuple):
+    """A destination's day: received = delivered + waiting + skipped + dead."""
+
+    received: int = 0
+    delivered: int = 0
+    skipped: int = 0
+    dead: int = 0
+
+    @property
+    def waiting(self) -> int:
+        return max(0, self.received - self.delivered - self.skipped - self.dead)
+
+
+class Status(NamedTuple):
+    """How a destination stands, for a pill and a sentence beside it."""
+
+    tone: str
+    label: str
+    why: str = ""
+
+
+def status_of(destination: Destination) -> Status:
+    if destination.platform.is_builtin:
+        return Status("good", "On", "Built in: every accepted event is here.")
+    if not destination.is_enabled:
+        return Status("quiet", "Off", "Events are skipped, and counted as such.")
+    if destination.hold:
+        tone = "warn" if destination.hold == Hold.PAUSED else "bad"
+        why = destination.hold_detail or "Events wait and are sent on resume."
+        return Status(tone, Hold(destination.hold).label, why)
+    if destination.backoff_until and destination.backoff_until > timezone.now():
+        return Status("warn", "Backing off", f"The platform failed; next try {destination.backoff_until:%H:%M:%S} UTC.")
+    return Status("good", "On")
+
+
+def counts_of(day: date) -> dict[int, Counts]:
+    """By destination id, from the ledger: the day on which the events were received."""
+    found: dict[int, dict[str, int]] = {}
+    rows = LedgerEntry.objects.filter(day=day).values_list("destination_id", "state").annotate(total=Sum("count"))
+    for destination_id, state, total in rows.order_by():
+        found.setdefault(destination_id, {})[state] = total
+    return {pk: Counts(**{name: counts.get(name, 0) for name in Counts._fields}) for pk, counts in found.items()}
+
+
+def waiting_count(destination: Destination) -> int:
+    """Rows that wait, counted up to COUNT_CAP."""
+    rows = Delivery.objects.filter(destination=destination, state=State.WAITING).order_by()
+    return len(rows.values_list("pk", flat=True)[:COUNT_CAP])
+
+
+def has_history(destination: Destination) -> bool:
+    """Whether anything was ever owed or sent to it: then it is kept, so that the past stays readable.
+
+    Asks indexes and the ledger only. Events that were merely skipped are no history: nothing happened.
+    """
+    owed = Delivery.objects.filter(destination=destination, state__in=(State.WAITING, State.DEAD))
+    settled = LedgerEntry.objects.filter(
+        destination=destination, state__in=(LedgerState.DELIVERED, LedgerState.DEAD), count__gt=0
+    )
+    return owed.exists() or settled.exists() or Attempt.objects.filter(destination=destination).exists()
+
+
+# --- Deliveries ------------------------------------------------------------------------------------------
+
+FIRST_BATCH_SQL = """
+WITH RECURSIVE span (lo, hi) AS (
+    SELECT min(id), max(id) + 1 FROM events_ingestbatch
+    UNION ALL
+    SELECT CASE WHEN probe.received_at < %(at)s THEN probe.id + 1 ELSE span.lo END,
+           CASE WHEN probe.received_at < %(at)s THEN span.hi ELSE middle.id END
+    FROM span, LATERAL (SELECT (span.lo + span.hi) / 2 AS id) middle,
+         LATERAL (
+             SELECT b.id, b.received_at FROM events_ingestbatch b WHERE b.id >= middle.id ORDER BY b.id LIMIT 1
+         ) probe
+    WHERE span.lo < span.hi
+)
+SELECT lo FROM span ORDER BY hi - lo LIMIT 1
+"""
+CLOCK_SLACK = timedelta(minutes=2)
+"""Batches written at the same time may get their ids in another order than their times."""
+
+
+def first_batch(at: datetime) -> int | None:
+    """The key from which on batches were received at or after `at`, by halving; None when there are no batches."""
+    with connection.cursor() as cursor:
+        cursor.execute(FIRST_BATCH_SQL, {"at": at})
+        row = cursor.fetchone()
+    return row[0] if row else None
+
+
+class Page(NamedTuple):
+    rows: list[Delivery]
+    older: int | None
+    """Show rows before this key; None on the last page."""
+    is_slow: bool = False
+    """The filter took too long and nothing is shown."""
+
+
+def delivery_page(filters: Mapping[str, Any], before: int | None = None) -> Page:
+    """One page of deliveries, newest first. `filters` is the cleaned data of `forms.DeliveryFilter`."""
+    rows = _filtered(Delivery.objects.select_related("event").order_by("-pk"), filters)
+    if before is not None:
+        rows = rows.filter(pk__lt=before)
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(f"SET LOCAL statement_timeout = {PAGE_MILLISECONDS}")
+            found = list(rows[: PAGE_SIZE + 1])
+            cursor.execute("SET LOCAL statement_timeout = DEFAULT")
+    except OperationalError as error:
+        if not isinstance(error.__cause__, QueryCanceled):
+            raise
+        return Page([], None, is_slow=True)
+    return Page(found[:PAGE_SIZE], found[PAGE_SIZE - 1].pk if len(found) > PAGE_SIZE else None)
+
+
+def _filtered(rows: QuerySet[Delivery], filters: Mapping[str, Any]) -> QuerySet[Delivery]:
+    exact = {
+        "destination": filters.get("destination"),
+        "state": filters.get("state"),
+        "reason": filters.get("reason"),
+        "detail": filters.get("detail"),
+        "event__name": filters.get("event"),
+        "event__source": filters.get("source"),
+    }
+    rows = rows.filter(**{name: value for name, value in exact.items() if value})
+    if event_id := filters.get("event_id"):
+        # The deliveries of an event are a range of keys; the column itself has no index.
+        wanted = Q(pk__in=())
+        for pk in Event.objects.filter(event_id=event_id).values_list("pk", flat=True):
+            wanted |= Q(pk__gte=delivery_pk(pk, 0), pk__lt=delivery_pk(pk + 1, 0))
+        rows = rows.filter(wanted)
+    if since := filters.get("since"):
+        first = first_batch(since - CLOCK_SLACK)
+        rows = rows.filter(pk__gte=_lowest_key(first or 0), event__received_at__gte=since)
+    if until := filters.get("until"):
+        last = first_batch(until + CLOCK_SLACK)
+        if last is not None:
+            rows = rows.filter(pk__lt=_lowest_key(last))
+        rows = rows.filter(event__received_at__lt=until)
+    return rows
+
+
+def _lowest_key(batch: int) -> int:
+    return delivery_pk(event_pk(batch, 0), 0)
+
+
+# --- Dead letters ----------------------------------------------------------------------------------------
+
+DEAD_GROUPS_SQL = """
+SELECT d.id, dead.reason, dead.detail, count(*), min(dead.settled_at), max(dead.settled_at), max(dead.id)
+FROM destinations_destination d, LATERAL (
+    SELECT w.id, w.reason, w.detail, w.settled_at FROM destinations_delivery w
+    WHERE w.destination_id = d.id AND w.state = 4 ORDER BY w.id DESC LIMIT %s
+) dead
+GROUP BY d.id, dead.reason, dead.detail ORDER BY count(*) DESC, d.id LIMIT 200
+"""
+
+
+class DeadGroup(NamedTuple):
+    destination_id: int
+    reason: str
+    detail: str
+    count: int
+    first_at: datetime
+    last_at: datetime
+    sample_id: int
+
+
+def dead_groups() -> list[DeadGroup]:
+    """Dead deliveries by destination, reason and what the platform said; the largest group first."""
+    with connection.cursor() as cursor:
+        cursor.execute(DEAD_GROUPS_SQL, [DEAD_CAP])
+        return [DeadGroup(*row) for row in cursor.fetchall()]

@@ -1,0 +1,19 @@
+from django.urls import path
+
+from destinations.views import configure, observe
+
+app_name = "destinations"
+urlpatterns = [
+    path("destinations/", configure.index, name="list"),
+    path("destinations/add/", configure.choose, name="add"),
+    path("destinations/add/<slug:platform_key>/", configure.create, name="create"),
+    path("destinations/<int:pk>/", configure.edit, name="edit"),
+    path("destinations/<int:pk>/switch/", configure.switch, name="switch"),
+    path("destinations/<int:pk>/pause/", configure.pause, name="pause"),
+    path("destinations/<int:pk>/resume/", configure.resume, name="resume"),
+    path("destinations/<int:pk>/delete/", configure.delete, name="delete"),
+    path("deliveries/", observe.deliveries, name="deliveries"),
+    path("attempts/<int:pk>/", observe.attempt, name="attempt"),
+    path("dead-letters/", observe.dead_letters, name="dead_letters"),
+    path("trace/", observe.trace, name="trace"),
+]

@@ -1,0 +1,198 @@
+"""Configure → Destinations: list, create, edit, switch, pause, delete."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.db import IntegrityError
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from destinations import changes, platforms, queries
+from destinations.forms import DestinationForm
+from destinations.models import Destination, Hold
+from routing import toggles
+from trackstack_site.guard import needs
+
+VIEW = "destinations.view_destination"
+ADD = "destinations.add_destination"
+CHANGE = "destinations.change_destination"
+DELETE = "destinations.delete_destination"
+TOGGLE = "routing.toggle_route"
+"""Who may switch events may also stop a destination: it takes no credentials to stop sending."""
+
+
+@require_GET
+@needs(VIEW)
+def index(request: HttpRequest) -> HttpResponse:
+    counts = queries.counts_of(timezone.now().date())
+    rows = [
+        {
+            "destination": destination,
+            "platform": destination.platform,
+            "status": queries.status_of(destination),
+            "counts": counts.get(destination.pk, queries.Counts()),
+        }
+        for destination in Destination.objects.defer("settings", "secrets")
+    ]
+    may_switch = any(request.user.has_perm(permission) for permission in (CHANGE, TOGGLE))
+    return render(request, "destinations/list.html", {"rows": rows, "may_switch": may_switch})
+
+
+@require_GET
+@needs(ADD)
+def choose(request: HttpRequest) -> HttpResponse:
+    """First step of creating: the platform."""
+    return render(request, "destinations/choose.html", {"platforms": changes.choices()})
+
+
+@require_http_methods(["GET", "POST"])
+@needs(ADD)
+def create(request: HttpRequest, platform_key: str) -> HttpResponse:
+    if platform_key not in platforms.PLATFORMS or platforms.get(platform_key).is_builtin:
+        raise Http404
+    platform = platforms.get(platform_key)
+    form = DestinationForm(platform, data=request.POST or None, initial={"name": _free_name(platform.label)})
+    if form.is_valid():
+        try:
+            destination = changes.create(platform, config=form.config(), user=request.user, **_common(form))
+        except IntegrityError:  # two people, one name, the same second
+            form.add_error("name", "There is a destination of that name already.")
+        else:
+            messages.success(request, f"{destination.name} is created and on.")
+            return redirect("destinations:list")
+    mode = changes.starting_mode(platform).label
+    return render(request, "destinations/form.html", {"form": form, "platform": platform, "starting_mode": mode})
+
+
+@require_http_methods(["GET", "POST"])
+@needs(VIEW)
+def edit(request: HttpRequest, pk: int) -> HttpResponse:
+    """The destination's page: its state for all who may look, its form for those who may change it."""
+    destination = get_object_or_404(Destination, pk=pk)
+    platform = destination.platform
+    may_change = request.user.has_perm(CHANGE) and not platform.is_builtin
+    if request.method == "POST" and not may_change:
+        return HttpResponse(status=405) if platform.is_builtin else _forbidden()
+    form = DestinationForm(platform, destination, data=request.POST or None) if may_change else None
+    if form is not None and form.is_valid():
+        try:
+            sentences = changes.update(destination, config=form.config(), user=request.user, **_common(form))
+        except IntegrityError:
+            form.add_error("name", "There is a destination of that name already.")
+        else:
+            messages.success(request, f"{'. '.join(sentences)}." if sentences else "Nothing was changed.")
+            return redirect("destinations:edit", pk)
+    return render(
+        request,
+        "destinations/form.html",
+        {
+            "form": form,
+            "destination": destination,
+            "platform": platform,
+            "status": queries.status_of(destination),
+            "counts": queries.counts_of(timezone.now().date()).get(pk, queries.Counts()),
+            "readable": _readable(destination),
+            "may_switch": not platform.is_builtin and (may_change or request.user.has_perm(TOGGLE)),
+        },
+    )
+
+
+@require_POST
+@needs(CHANGE, TOGGLE)
+def switch(request: HttpRequest, pk: int) -> HttpResponse:
+    destination = _own(pk)
+    is_enabled = request.POST.get("on") == "1"
+    if changes.switch(destination, is_enabled, user=request.user):
+        after = "Events are sent to it again." if is_enabled else "What waits for it is skipped."
+        messages.success(request, f"{destination.name} is switched {'on' if is_enabled else 'off'}. {after}")
+    return _back(request)
+
+
+@require_POST
+@needs(CHANGE, TOGGLE)
+def pause(request: HttpRequest, pk: int) -> HttpResponse:
+    destination = _own(pk)
+    if toggles.set_hold(destination, Hold.PAUSED, user=request.user):
+        messages.success(request, f"{destination.name} is paused. Its events wait and nothing is lost.")
+    return _back(request)
+
+
+@require_POST
+@needs(CHANGE, TOGGLE)
+def resume(request: HttpRequest, pk: int) -> HttpResponse:
+    destination = _own(pk)
+    changes.resume(destination, user=request.user)
+    messages.success(request, f"{destination.name} is resumed. What waited is being sent.")
+    return _back(request)
+
+
+@require_http_methods(["GET", "POST"])
+@needs(DELETE)
+def delete(request: HttpRequest, pk: int) -> HttpResponse:
+    destination = _own(pk)
+    if request.method == "POST":
+        try:
+            changes.delete(destination, user=request.user)
+        except changes.KeptError as error:
+            messages.error(request, str(error))
+            return redirect("destinations:delete", pk)
+        messages.success(request, f"{destination.name} is deleted.")
+        return redirect("destinations:list")
+    waiting = queries.waiting_count(destination)
+    context = {
+        "destination": destination,
+        "has_history": queries.has_history(destination),
+        "waiting": waiting,
+        "is_capped": waiting >= queries.COUNT_CAP,
+    }
+    return render(request, "destinations/delete.html", context)
+
+
+def _own(pk: int) -> Destination:
+    """A destination that people control: not the built-in one, which is always there and always on."""
+    destination = get_object_or_404(Destination, pk=pk)
+    if destination.platform.is_builtin:
+        raise Http404
+    return destination
+
+
+def _common(form: DestinationForm) -> dict[str, Any]:
+    return {
+        "name": form.cleaned_data["name"],
+        "is_sandbox": form.cleaned_data["is_sandbox"],
+        "sources": form.chosen_sources(),
+    }
+
+
+def _readable(destination: Destination) -> list[tuple[str, str]]:
+    """The stored fields for those who may look only. Of secrets no more than that they are set."""
+    config = destination.config
+    return [
+        (field.label, ("Set" if config.get(field.name) else "") if field.secret else config.get(field.name, ""))
+        for field in destination.platform.fields
+    ]
+
+
+def _free_name(label: str) -> str:
+    """The platform's label, with a number when it is taken."""
+    taken = {name.lower() for name in Destination.objects.values_list("name", flat=True)}
+    names = [label, *(f"{label} {number}" for number in range(2, len(taken) + 3))]
+    return next(name for name in names if name.lower() not in taken)
+
+
+def _forbidden() -> HttpResponse:
+    from django.core.exceptions import PermissionDenied
+
+    raise PermissionDenied
+
+
+def _back(request: HttpRequest) -> HttpResponse:
+    """To the page the button was on."""
+    target = request.POST.get("next", "")
+    is_ours = url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure())
+    return redirect(target if is_ours else "destinations:list")

@@ -1,0 +1,180 @@
+"""Observe: deliveries, attempts, dead letters and the trace of one event. All of it masked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_GET
+
+from destinations import queries, reasons
+from destinations import trace as tracing
+from destinations.forms import DeliveryFilter, TraceForm
+from destinations.models import Attempt, Delivery, Destination, Hold, State
+from events.masked_json import pretty
+from events.models import Event, Source
+from trackstack_site.guard import needs
+
+VIEW = "destinations.view_delivery"
+MAX_CARRIED = 100
+"""Deliveries of one attempt that are listed."""
+
+TONES = {
+    "delivered": "good",
+    "waiting": "info",
+    "held": "warn",
+    "skipped": "quiet",
+    "dead": "bad",
+    "unrouted": "info",
+    "rejected": "bad",
+}
+
+
+@require_GET
+@needs(VIEW)
+def deliveries(request: HttpRequest) -> HttpResponse:
+    form = DeliveryFilter(request.GET or None)
+    filters = form.values() if form.is_bound else {}
+    before = request.GET.get("before", "")
+    page = queries.delivery_page(filters, int(before) if before.isascii() and before.isdigit() else None)
+    kept = request.GET.copy()
+    kept.pop("before", None)
+    is_filtered = any(kept.values())
+    older = ""
+    if page.older is not None:
+        query = kept.copy()
+        query["before"] = str(page.older)
+        older = f"?{query.urlencode()}"
+    context = {
+        "form": form,
+        "rows": _rows(page.rows),
+        "page": page,
+        "older": older,
+        "newest": f"?{kept.urlencode()}" if before else "",
+        "is_filtered": is_filtered,
+        "reason_label": reasons.label(filters["reason"]) if filters.get("reason") else "",
+    }
+    return render(request, "destinations/deliveries.html", context)
+
+
+def _rows(found: Iterable[Delivery]) -> list[dict[str, Any]]:
+    destinations = Destination.objects.defer("settings", "secrets").in_bulk()
+    sources = dict(Source.objects.values_list("pk", "name"))
+    now = timezone.now()
+    return [
+        {
+            "delivery": row,
+            "event": row.event,
+            "source": sources.get(row.event.source_id, ""),
+            "destination": tracing.name_of(row.destination_id, destinations.get(row.destination_id)),
+            "state": (state := tracing.state_of(row, destinations.get(row.destination_id))),
+            "tone": TONES[state],
+            "is_due": state == "waiting" and row.due_at is not None and row.due_at <= now,
+            "reason": reasons.label(row.reason) if row.reason else "",
+            "sentence": tracing.sentence_of(row, row.event.name, destinations.get(row.destination_id)),
+            "trace_url": trace_url(row.event.event_id),
+        }
+        for row in found
+    ]
+
+
+def trace_url(event_id: str) -> str:
+    return f"{reverse('destinations:trace')}?{urlencode({'id': event_id})}"
+
+
+@require_GET
+@needs(VIEW)
+def attempt(request: HttpRequest, pk: int) -> HttpResponse:
+    """One request to a platform, as masked when it was written, with the deliveries it carried."""
+    found = get_object_or_404(Attempt, pk=pk)
+    carried = Delivery.objects.filter(pk__in=found.delivery_ids[:MAX_CARRIED]).select_related("event").order_by("pk")
+    context = {
+        "attempt": found,
+        "destination": Destination.objects.defer("settings", "secrets").filter(pk=found.destination_id).first(),
+        "tone": "good" if found.outcome == "ok" else "warn" if found.outcome in ("retry", "split") else "bad",
+        "request_body": pretty(found.request_body),
+        "response_body": pretty(found.response_body),
+        "rows": _rows(carried),
+        "total": len(found.delivery_ids),
+        "max_carried": MAX_CARRIED,
+    }
+    return render(request, "destinations/attempt.html", context)
+
+
+@require_GET
+@needs(VIEW)
+def dead_letters(request: HttpRequest) -> HttpResponse:
+    """Dead deliveries by cause."""
+    groups = queries.dead_groups()
+    destinations = Destination.objects.defer("settings", "secrets").in_bulk()
+    samples = Delivery.objects.select_related("event").in_bulk([group.sample_id for group in groups])
+    rows = []
+    for group in groups:
+        destination, sample = destinations.get(group.destination_id), samples.get(group.sample_id)
+        event = sample.event.name if sample else "The event"
+        query = {"state": State.DEAD.value, "destination": group.destination_id, "reason": group.reason}
+        if group.detail:
+            query["detail"] = group.detail
+        rows.append(
+            {
+                "group": group,
+                "destination": tracing.name_of(group.destination_id, destination),
+                "label": reasons.label(group.reason),
+                "sentence": tracing.explain(group.reason, event, group.destination_id, destination),
+                "sample": sample.event if sample else None,
+                "trace_url": trace_url(sample.event.event_id) if sample else "",
+                "url": f"{reverse('destinations:deliveries')}?{urlencode(query)}",
+            }
+        )
+    return render(request, "destinations/dead_letters.html", {"rows": rows, "cap": queries.DEAD_CAP})
+
+
+@require_GET
+@needs(VIEW)
+def trace(request: HttpRequest) -> HttpResponse:
+    """One box; every destination's answer to what became of an event."""
+    form = TraceForm(request.GET or None)
+    wanted = form.cleaned_data if form.is_bound and form.is_valid() else {}
+    events = tracing.trace(wanted["id"], wanted["source"] or None) if wanted.get("id") else []
+    payloads = _payloads(events)
+    shown = [
+        {
+            "event": event,
+            "tone": TONES.get(event["state"], "good"),
+            "payload": payloads.get(event.get("id", 0), ""),
+            "lanes": [_lane(lane) for lane in event["destinations"]],
+        }
+        for event in events
+    ]
+    context = {"form": form, "wanted": wanted.get("id", ""), "found": shown}
+    return render(request, "destinations/trace.html", context)
+
+
+def _lane(lane: dict[str, Any]) -> dict[str, Any]:
+    due = lane["next_try_at"]
+    is_due = due is not None and datetime.fromisoformat(due) <= timezone.now()
+    return {**lane, "tone": TONES[lane["state"]], "mark": _mark(lane), "is_due": is_due}
+
+
+def _mark(lane: dict[str, Any]) -> dict[str, str]:
+    """The button that mends what stopped a lane, where there is one."""
+    pk = lane["destination_id"]
+    if lane["platform"] is None:
+        return {}
+    if lane["state"] == "held" or lane["reason"] in (Hold.CREDENTIALS, Hold.CONFIGURATION, "destination_disabled"):
+        return {"url": reverse("destinations:edit", args=[pk]), "label": "Open the destination"}
+    if lane["reason"] == "source_not_enabled":
+        return {"url": reverse("destinations:edit", args=[pk]), "label": "Choose its sources"}
+    return {}
+
+
+def _payloads(events: Iterable[dict[str, Any]]) -> dict[int, str]:
+    wanted = [event["id"] for event in events if "id" in event]
+    found = Event.objects.filter(pk__in=wanted).values_list("pk", "payload")
+    return {pk: pretty(payload) for pk, payload in found}

@@ -1,0 +1,144 @@
+"""Forms of sources, keys, the taxonomy and rejected events."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import datetime, timedelta
+from typing import Any
+
+from django import forms
+from django.utils import timezone
+
+from events.models import CanonicalEvent, RejectedEvent, Source, Stage
+
+ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:\d{1,5})?")
+"""scheme://host[:port], as browsers send it: no path, no trailing slash."""
+MAX_ORIGINS = 100
+
+
+class OriginsField(forms.CharField):
+    """One origin per line; the value is a list."""
+
+    widget = forms.Textarea
+
+    def prepare_value(self, value: Any) -> Any:
+        return "\n".join(value) if isinstance(value, list) else value
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        try:
+            return bool(self.clean(data) != (initial or []))
+        except forms.ValidationError:
+            return True
+
+    def clean(self, value: Any) -> list[str]:
+        lines = (line.strip().rstrip("/").lower() for line in super().clean(value).splitlines())
+        origins = list(dict.fromkeys(line for line in lines if line))
+        if len(origins) > MAX_ORIGINS:
+            raise forms.ValidationError(f"At most {MAX_ORIGINS} origins.")
+        for origin in origins:
+            if origin != "*" and (len(origin) > 200 or not ORIGIN.fullmatch(origin)):
+                raise forms.ValidationError(
+                    f"{origin[:80]} is no origin: write scheme://host or scheme://host:port, such as "
+                    "https://app.example.com, or * for any."
+                )
+        return origins
+
+
+class SourceForm(forms.ModelForm):
+    allowed_origins = OriginsField(
+        required=False,
+        widget=forms.Textarea({"rows": 3, "placeholder": "https://app.example.com", "spellcheck": "false"}),
+        help_text="Browser origins that may send with this source's keys, one per line. Empty: servers only.",
+    )
+
+    class Meta:
+        model = Source
+        fields = (
+            "name",
+            "allowed_origins",
+            "default_marketing_consent",
+            "default_analytics_consent",
+            "is_active",
+        )
+        labels = {
+            "default_marketing_consent": "Marketing consent unless said otherwise",
+            "default_analytics_consent": "Analytics consent unless said otherwise",
+            "is_active": "Active",
+        }
+        help_texts = {
+            "name": "The app or site that sends, such as “Web app”.",
+            "is_active": "Switched off, its keys are refused.",
+        }
+
+
+class KeyForm(forms.Form):
+    label = forms.CharField(max_length=64, required=False, help_text="What the key is for, such as “Production”.")
+    expires = forms.TypedChoiceField(
+        choices=[("", "Never"), ("30", "In 30 days"), ("90", "In 90 days"), ("365", "In a year")],
+        coerce=int,
+        empty_value=None,
+        required=False,
+    )
+
+    def expires_at(self) -> datetime | None:
+        days = self.cleaned_data["expires"]
+        return None if days is None else timezone.now() + timedelta(days=days)
+
+
+class EventForm(forms.ModelForm):
+    """What a team may change of an event. Its name is what product code sends, so that stays."""
+
+    class Meta:
+        model = CanonicalEvent
+        fields = ("stage", "description", "routing_class", "when_to_fire", "avoid")
+        labels = {"routing_class": "Class", "when_to_fire": "Fire when"}
+        help_texts = {
+            "routing_class": "Warehouse only: never to an ad or analytics platform unless it is ticked there.",
+        }
+        widgets = {name: forms.Textarea({"rows": 2}) for name in ("description", "when_to_fire", "avoid")}
+
+
+class RegisterForm(EventForm):
+    """A new extension event; the name is checked by `taxonomy.register`, which has the sentences."""
+
+    name = forms.CharField(max_length=80, help_text="PascalCase, exactly as product code sends it: WebinarAttended.")
+    stage = forms.ModelChoiceField(queryset=Stage.objects.all(), empty_label=None)
+    field_order = ("name", "stage", "description", "routing_class", "when_to_fire", "avoid")
+
+
+class RejectedFilter(forms.Form):
+    code = forms.CharField(required=False, max_length=32)
+    source = forms.ModelChoiceField(queryset=Source.objects.all(), required=False, empty_label="Every source")
+    event = forms.CharField(label="Event name", required=False, max_length=128)
+    status = forms.ChoiceField(
+        label="Show",
+        required=False,
+        choices=[("", "Not yet re-submitted"), ("again", "Re-submitted"), ("all", "All")],
+    )
+
+    def values(self) -> dict[str, Any]:
+        self.is_valid()
+        return self.cleaned_data
+
+
+class ResubmitForm(forms.Form):
+    payload = forms.CharField(
+        label="Event as JSON",
+        widget=forms.Textarea({"rows": 16, "spellcheck": "false", "autocomplete": "off"}),
+        max_length=1_000_000,
+        help_text="Personal values show as ***: leave them so and they go back in as they were sent.",
+    )
+
+    def __init__(self, rejected: RejectedEvent, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.rejected = rejected
+
+    def clean_payload(self) -> dict[str, Any]:
+        try:
+            value = json.loads(self.cleaned_data["payload"])
+        except (ValueError, RecursionError) as error:
+            raise forms.ValidationError(f"This is not JSON: {error}.") from None
+        if not isinstance(value, dict):
+            raise forms.ValidationError("Write one event: a JSON object in braces.")
+        return value

@@ -1,0 +1,68 @@
+"""JSON for people's eyes: identity masked, and put back where an edited text left the mask standing. Pure.
+
+A person who mends a rejected event edits what they may see; whatever they did not touch goes back in as it was sent.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from destinations import masking
+
+Json = Any
+CAP = 200_000
+DEEPEST = 40
+"""Deeper values are shown as `…`: nobody reads them, and recursion must end somewhere."""
+
+
+def shown(value: Json, key: str = "", depth: int = 0) -> Json:
+    """A decoded value with each leaf masked as its key and its text demand; numbers under identity keys too."""
+    if depth > DEEPEST:
+        return "…"
+    if isinstance(value, dict):
+        return {str(name): shown(inner, str(name), depth + 1) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [shown(inner, key, depth + 1) for inner in value]
+    if value is None or isinstance(value, bool):
+        return value
+    text = value if isinstance(value, str) else str(value)
+    pair = f"{json.dumps(key)}: {json.dumps(text, ensure_ascii=False)}"
+    masked = masking.masked(pair, cap=CAP)
+    return value if masked == pair else _value_of(masked, text)
+
+
+def _value_of(masked: str, text: str) -> str:
+    """The value of a masked `"key": "value"`; `***` when masking went across its quotes."""
+    try:
+        (value,) = json.loads(f"{{{masked}}}").values()
+    except ValueError:
+        return "***"
+    return str(value) if value != text else "***"
+
+
+def restored(edited: Json, original: Json, key: str = "", depth: int = 0) -> Json:
+    """`edited` with every leaf that still reads as `shown(original)` put back to what was sent."""
+    if depth > DEEPEST:
+        return original if edited == "…" else edited
+    if isinstance(edited, dict) and isinstance(original, dict):
+        return {name: restored(inner, original.get(name), name, depth + 1) for name, inner in edited.items()}
+    if isinstance(edited, list) and isinstance(original, list):
+        padded = [*original, *[None] * (len(edited) - len(original))]
+        return [restored(inner, padded[index], key, depth + 1) for index, inner in enumerate(edited)]
+    if isinstance(edited, str) and not isinstance(original, (dict, list)) and edited == shown(original, key, depth):
+        return original
+    return edited
+
+
+def pretty(value: Json) -> str:
+    """Masked and indented. Text is read as JSON first; what is none is masked as it stands."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return masking.masked(value, cap=CAP)
+    try:
+        return json.dumps(shown(value), ensure_ascii=False, indent=2)
+    except RecursionError:
+        return masking.masked(str(value)[:CAP], cap=CAP)

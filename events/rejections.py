@@ -1,0 +1,93 @@
+"""Looking at rejected events and sending them again, mended."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from django.db import connection
+from django.utils import timezone
+
+from events import contract, masked_json
+from events.fields import TS_ALIASES
+from events.ingest import Receipt, Sender, accept_batch
+from events.models import RejectedEvent
+
+PAGE_SIZE = 50
+COUNTED = 20_000
+"""Newest rejections that are counted by code."""
+
+CODES_SQL = """
+SELECT code, count(*), max(received_at)
+FROM (SELECT code, received_at, resubmitted_at FROM events_rejectedevent ORDER BY id DESC LIMIT %s) newest
+WHERE resubmitted_at IS NULL GROUP BY code ORDER BY count(*) DESC, code
+"""
+
+
+class Unmended(ValueError):
+    """The edited event still fails the contract; the message is the contract's sentence."""
+
+
+class Code(NamedTuple):
+    code: str
+    count: int
+    last_at: Any
+
+    @property
+    def label(self) -> str:
+        return self.code.replace("_", " ").capitalize()
+
+
+def codes() -> list[Code]:
+    """What is wrong with the newest rejected events that nobody re-submitted, most frequent first."""
+    with connection.cursor() as cursor:
+        cursor.execute(CODES_SQL, [COUNTED])
+        return [Code(*row) for row in cursor.fetchall()]
+
+
+def page(filters: Mapping[str, Any], before: int | None) -> tuple[list[RejectedEvent], int | None]:
+    """Newest first; the key to go on from, None on the last page."""
+    rows = RejectedEvent.objects.select_related("source").order_by("-pk")
+    wanted = {"code": filters.get("code"), "source": filters.get("source"), "event_name": filters.get("event")}
+    rows = rows.filter(**{name: value for name, value in wanted.items() if value})
+    if filters.get("status") != "all":
+        rows = rows.filter(resubmitted_at__isnull=filters.get("status") != "again")
+    if before is not None:
+        rows = rows.filter(pk__lt=before)
+    found = list(rows[: PAGE_SIZE + 1])
+    return found[:PAGE_SIZE], found[PAGE_SIZE - 1].pk if len(found) > PAGE_SIZE else None
+
+
+def mended(rejected: RejectedEvent, edited: dict[str, Any]) -> dict[str, Any]:
+    """The edited event with masked values as they were sent and, where it names no time, the time it first came."""
+    try:
+        original = json.loads(rejected.payload)
+    except (ValueError, RecursionError):
+        original = None
+    event: dict[str, Any] = masked_json.restored(edited, original)
+    if not any(name in event for name in ("ts", *TS_ALIASES)):
+        event["ts"] = int(rejected.received_at.timestamp() * 1000)
+    return event
+
+
+def resubmit(rejected: RejectedEvent, edited: dict[str, Any], trace_id: str) -> tuple[Receipt, str]:
+    """Send the edited event through ingest in the name of its source; returns the receipt and the event's id.
+
+    Raises Unmended (nothing is stored then), contract.ContractError, or ingest.NotStored.
+    """
+    # Imported late: routing.snapshot reads the models of this app.
+    from routing import snapshot
+
+    event = mended(rejected, edited)
+    raw = json.dumps(event).encode()
+    state = snapshot.current()
+    now_ms = int(timezone.now().timestamp() * 1000)
+    parsed = contract.parse_body(raw, now_ms=now_ms, names=state.events, retired=state.retired)
+    if parsed.rejected:
+        raise Unmended(parsed.rejected[0].sentence)
+    receipt = accept_batch(raw, Sender(source_id=rejected.source_id, trace_id=trace_id, sdk="resubmitted"))
+    if receipt.rejected:  # PostgreSQL's own verdict, or a rule that changed in between
+        raise Unmended(receipt.rejected[0].sentence)
+    RejectedEvent.objects.filter(pk=rejected.pk).update(resubmitted_at=timezone.now())
+    return receipt, parsed.accepted[0].event_id

@@ -1,0 +1,255 @@
+"""Configure → Destinations in the browser's words: pages, forms, buttons."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from destinations import changes, platforms
+from destinations.models import Delivery, Destination, EventMode, Hold, LedgerEntry, State
+from events.ingest import Sender, accept_batch
+from routing import snapshot
+from routing.dispatch import route_due
+from routing.models import RoutingChange
+from tests import factories
+from tests.logins import client_with
+
+pytestmark = pytest.mark.django_db
+
+PLATFORM = platforms.get("meta")
+SECRET_FIELD = next(field for field in PLATFORM.fields if field.secret and field.required)
+PLAIN_FIELD = next(field for field in PLATFORM.fields if not field.secret and field.required)
+WRITTEN = "EAAB" + "z9Q" * 40
+
+
+def form_data(**values: Any) -> dict[str, Any]:
+    data = {f"field_{field.name}": field.example or field.default for field in PLATFORM.fields if field.required}
+    return {"name": "Pixel", "source_choice": "all", **data, **values}
+
+
+def pages(destination: Destination) -> list[str]:
+    return [
+        reverse("destinations:list"),
+        reverse("destinations:add"),
+        reverse("destinations:create", args=["meta"]),
+        reverse("destinations:edit", args=[destination.pk]),
+        reverse("destinations:delete", args=[destination.pk]),
+    ]
+
+
+def test_every_page_asks_who_is_there_and_what_they_may() -> None:
+    destination = factories.make_destination("meta")
+    nobody, engineer = client_with(), client_with(group="Engineer")
+    for page in pages(destination):
+        answer = Client().get(page)
+        assert answer.status_code == 302
+        assert answer.url.startswith(reverse("admin:login"))
+        assert nobody.get(page).status_code == 403
+        assert engineer.get(page).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["switch", "pause", "resume", "delete"])
+def test_changes_are_post_with_csrf_and_permission(name: str) -> None:
+    url = reverse(f"destinations:{name}", args=[factories.make_destination("meta").pk])
+    assert Client().post(url).status_code == 302
+    assert client_with("destinations.view_destination").post(url).status_code == 403
+    strict = Client(enforce_csrf_checks=True)
+    strict.cookies = client_with(group="Engineer").cookies
+    assert strict.post(url).status_code == 403
+    if name != "delete":
+        assert client_with(group="Engineer").get(url).status_code == 405
+
+
+def test_every_platform_has_a_form_that_takes_its_own_example() -> None:
+    client = client_with(group="Engineer")
+    for platform in changes.choices():
+        page = client.get(reverse("destinations:create", args=[platform.key]))
+        assert page.status_code == 200
+        html = page.content.decode()
+        assert all(f'name="field_{field.name}"' in html for field in platform.fields)
+    assert client.get(reverse("destinations:create", args=["warehouse"])).status_code == 404
+    assert client.get(reverse("destinations:create", args=["nothing"])).status_code == 404
+
+
+def test_create_stores_secrets_apart_and_raises_the_version() -> None:
+    client, before = client_with(group="Engineer"), snapshot.stored_version()
+    answer = client.post(
+        reverse("destinations:create", args=["meta"]), form_data(**{f"field_{SECRET_FIELD.name}": WRITTEN})
+    )
+    assert answer.status_code == 302, answer.content
+    made = Destination.objects.get(name="Pixel")
+    assert made.secrets[SECRET_FIELD.name] == WRITTEN
+    assert SECRET_FIELD.name not in made.settings
+    assert made.event_mode == EventMode.RECOMMENDED
+    assert snapshot.stored_version() > before
+    change = RoutingChange.objects.latest("pk")
+    assert (change.action, change.destination_name) == ("created", "Pixel")
+    assert WRITTEN not in str(change.sentences)
+
+
+def test_others_than_ads_start_with_everything() -> None:
+    assert changes.starting_mode(platforms.get("webhook")) == EventMode.EVERYTHING
+    assert changes.starting_mode(platforms.get("meta")) == EventMode.RECOMMENDED
+
+
+def test_a_misshapen_value_is_refused_with_the_platforms_sentence_and_no_secret_comes_back() -> None:
+    data = form_data(**{f"field_{PLAIN_FIELD.name}": "not it", f"field_{SECRET_FIELD.name}": WRITTEN})
+    answer = client_with(group="Engineer").post(reverse("destinations:create", args=["meta"]), data)
+    assert answer.status_code == 200
+    html = answer.content.decode()
+    assert f"{PLAIN_FIELD.label} does not look right" in html
+    assert WRITTEN not in html
+    assert not Destination.objects.filter(name="Pixel").exists()
+
+
+def test_stored_secrets_are_in_no_page_and_survive_an_edit_that_leaves_them_empty() -> None:
+    destination = factories.make_destination("meta", name="Pixel", secrets={SECRET_FIELD.name: WRITTEN})
+    for group in ("Engineer", "Marketer", "Viewer"):
+        client = client_with(group=group)
+        for page in pages(destination):
+            assert WRITTEN not in client.get(page).content.decode()
+    data = form_data(**{f"field_{SECRET_FIELD.name}": "", "name": "Pixel EU"})
+    answer = client_with(group="Engineer").post(reverse("destinations:edit", args=[destination.pk]), data)
+    assert answer.status_code == 302, answer.content
+    destination.refresh_from_db()
+    assert (destination.name, destination.secrets) == ("Pixel EU", {SECRET_FIELD.name: WRITTEN})
+
+
+def test_multiline_secrets_are_write_only_too() -> None:
+    destination = factories.make_destination("webhook")
+    destination.secrets |= {"headers": "X-Api-Token: hush-hush-hush"}
+    destination.save()
+    page = reverse("destinations:edit", args=[destination.pk])
+    client = client_with(group="Engineer")
+    assert "hush-hush" not in client.get(page).content.decode()
+    data = {f"field_{name}": value for name, value in destination.config.items()}
+    bad = client.post(page, {**data, "name": "Hook", "source_choice": "all", "field_url": "nowhere"})
+    assert "hush-hush" not in bad.content.decode()
+    kept = {**data, "name": "Hook", "source_choice": "all", "field_secret": "", "field_headers": ""}
+    client.post(page, kept)
+    destination.refresh_from_db()
+    assert destination.secrets["headers"] == "X-Api-Token: hush-hush-hush"
+    client.post(page, {**kept, "clear_headers": "on"})
+    destination.refresh_from_db()
+    assert "headers" not in destination.secrets
+    assert "secret" in destination.secrets
+
+
+def test_those_who_may_only_look_see_no_form_and_may_not_post() -> None:
+    destination = factories.make_destination("meta")
+    client = client_with(group="Marketer")
+    page = reverse("destinations:edit", args=[destination.pk])
+    assert "Your account may look at these settings" in client.get(page).content.decode()
+    assert client.post(page, form_data()).status_code == 403
+
+
+def test_chosen_sources() -> None:
+    one, _two = factories.make_source("One"), factories.make_source("Two")
+    client, page = client_with(group="Engineer"), reverse("destinations:create", args=["meta"])
+    assert "Choose at least one" in client.post(page, form_data(source_choice="chosen")).content.decode()
+    client.post(page, form_data(source_choice="chosen", sources=[one.pk]))
+    rule = snapshot.current().rules[Destination.objects.get(name="Pixel").pk]
+    assert rule.source_ids == frozenset({one.pk})
+
+
+def test_names_are_taken_once() -> None:
+    factories.make_destination("meta", name="pixel")
+    answer = client_with(group="Engineer").post(reverse("destinations:create", args=["meta"]), form_data())
+    assert "of that name already" in answer.content.decode()
+
+
+def test_marketers_switch_and_pause(django_capture_on_commit_callbacks: Any) -> None:
+    destination = factories.make_destination("meta")
+    client = client_with(group="Marketer")
+    client.post(reverse("destinations:switch", args=[destination.pk]), {"on": "0"})
+    destination.refresh_from_db()
+    assert not destination.is_enabled
+    client.post(reverse("destinations:switch", args=[destination.pk]), {"on": "1"})
+    client.post(reverse("destinations:pause", args=[destination.pk]))
+    destination.refresh_from_db()
+    assert (destination.is_enabled, destination.hold) == (True, Hold.PAUSED)
+    assert "Paused" in client.get(reverse("destinations:list")).content.decode()
+
+
+def test_resume_ends_backing_off_and_wakes_the_delivery(
+    django_capture_on_commit_callbacks: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    woken: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(changes, "nudge", lambda *wake: woken.append(wake))
+    from django.utils import timezone
+
+    destination = factories.make_destination("meta", hold=Hold.CREDENTIALS, backoff_until=timezone.now(), failures=3)
+    with django_capture_on_commit_callbacks(execute=True):
+        client_with(group="Engineer").post(reverse("destinations:resume", args=[destination.pk]))
+    destination.refresh_from_db()
+    assert (destination.hold, destination.backoff_until, destination.failures) == (Hold.NONE, None, 0)
+    assert woken == [("destinations.deliver", destination.pk)]
+
+
+def test_new_credentials_release_a_hold_that_the_old_ones_caused() -> None:
+    destination = factories.make_destination("meta", name="Pixel", hold=Hold.CREDENTIALS, is_sandbox=False)
+    data = form_data(**{f"field_{SECRET_FIELD.name}": WRITTEN})
+    client_with(group="Engineer").post(reverse("destinations:edit", args=[destination.pk]), data)
+    destination.refresh_from_db()
+    assert destination.hold == Hold.NONE
+    paused = factories.make_destination("meta", name="Other", hold=Hold.PAUSED, is_sandbox=False)
+    client_with(group="Engineer").post(reverse("destinations:edit", args=[paused.pk]), {**data, "name": "Other"})
+    paused.refresh_from_db()
+    assert paused.hold == Hold.PAUSED
+
+
+def test_delete_only_without_a_past() -> None:
+    destination = factories.make_destination("meta", name="Pixel", event_mode=EventMode.CUSTOM)
+    send()
+    assert LedgerEntry.objects.filter(destination=destination).exists()
+    client, page = client_with(group="Engineer"), reverse("destinations:delete", args=[destination.pk])
+    assert "Nothing was ever sent" in client.get(page).content.decode()
+    assert client.post(page).status_code == 302
+    assert not Destination.objects.filter(pk=destination.pk).exists()
+    assert RoutingChange.objects.latest("pk").action == "deleted"
+
+
+def test_delete_is_refused_while_rows_wait() -> None:
+    destination = factories.make_destination("meta", name="Pixel")
+    send()
+    assert Delivery.objects.filter(destination=destination, state=State.WAITING).count() == 1
+    client, page = client_with(group="Engineer"), reverse("destinations:delete", args=[destination.pk])
+    html = client.get(page).content.decode()
+    assert "1 delivery waits" in html
+    assert "Switch off" in html
+    client.post(page)
+    assert Destination.objects.filter(pk=destination.pk).exists()
+
+
+def test_the_built_in_warehouse_is_there_to_stay() -> None:
+    warehouse = Destination.objects.get(platform_key="warehouse")
+    client = client_with(group="Engineer")
+    for name in ("switch", "pause", "resume", "delete"):
+        assert client.post(reverse(f"destinations:{name}", args=[warehouse.pk])).status_code == 404
+    page = reverse("destinations:edit", args=[warehouse.pk])
+    assert "built in" in client.get(page).content.decode()
+    assert client.post(page, {"name": "Mine"}).status_code == 405
+    assert f"destinations/{warehouse.pk}/switch" not in client.get(reverse("destinations:list")).content.decode()
+
+
+def test_the_list_balances_and_does_not_ask_more_for_more_destinations(django_assert_max_num_queries: Any) -> None:
+    for _ in range(4):
+        factories.make_destination("meta")
+    send()
+    client = client_with(group="Engineer")
+    with django_assert_max_num_queries(8):
+        html = client.get(reverse("destinations:list")).content.decode()
+    assert html.count("Recommended") == 4
+
+
+def send() -> None:
+    import json
+
+    accept_batch(
+        json.dumps([factories.event("SignUp")]).encode(),
+        Sender(source_id=factories.make_source().pk, trace_id="b" * 32),
+    )
+    route_due()

@@ -1,0 +1,29 @@
+"""Who may open a view: strangers are sent to the log-in page, the rest need a permission or get 403."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponseBase
+
+View = Callable[..., HttpResponseBase]
+
+
+def needs(*permissions: str) -> Callable[[View], View]:
+    """Any one of the permissions opens the view. Django's own decorator asks for all of them."""
+
+    def guard(view: View) -> View:
+        @wraps(view)
+        def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            if not any(request.user.has_perm(permission) for permission in permissions):
+                raise PermissionDenied
+            return view(request, *args, **kwargs)
+
+        guarded: View = login_required(checked)
+        return guarded
+
+    return guard
