@@ -1,6 +1,5 @@
 # TrackStack. `make` alone lists what there is.
 SHELL := /bin/sh
-PYTHON ?= $(shell command -v python3.13 || command -v python3.12 || command -v python3.11 || command -v python3)
 VENV := .venv
 RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
@@ -18,7 +17,7 @@ setup: $(STAMP) ## Prepare .venv (nothing happens when it is up to date)
 # The lock file decides whether the environment is current: the stamp holds its checksum, so that a fresh checkout with
 # an old .venv is noticed and a touched file is not.
 $(STAMP): requirements-dev.lock
-	@sh .ci/setup "$(PYTHON)" "$(VENV)"
+	@PYTHON="$(PYTHON)" sh .ci/setup "$(VENV)"
 
 run: setup ## Bring up everything: web, worker, beat, PostgreSQL, Valkey, sandbox, demo data (PORT, TRACKSTACK_HOME)
 	@exec $(RUN) manage.py up

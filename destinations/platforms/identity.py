@@ -78,6 +78,15 @@ def _lower(text: str) -> str:
     return text.lower()
 
 
+def _nfc(text: str) -> str:
+    """NFC again after characters were dropped: what stood apart may compose once what was between is gone."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+def _drop(text: str, table: _Without) -> str:
+    return _nfc(text.translate(table))
+
+
 def identifier(text: str) -> str:
     """An id of the sender's own: trimmed, its case kept. Source: Meta "external_id", TikTok "external_id"."""
     return text.strip().lower() if is_hashed(text.strip()) else text.strip()
@@ -197,13 +206,13 @@ def _plan(code: int) -> tuple[frozenset[int], re.Pattern[str] | None]:
 @lru_cache(maxsize=_LARGE)
 def name(text: str) -> str:
     """Lower case without punctuation; accents and other scripts stay. Source: Meta `fn`, `ln`."""
-    return _lower(text).translate(_NO_PUNCTUATION).strip()
+    return _drop(_lower(text), _NO_PUNCTUATION).strip()
 
 
 @lru_cache(maxsize=_LARGE)
 def name_compact(text: str) -> str:
     """As `name`, without white space. Source: Google "Format user data"; LinkedIn `hashedFirstName`."""
-    return _lower(text).translate(_NO_PUNCTUATION_NO_SPACE)
+    return _drop(_lower(text), _NO_PUNCTUATION_NO_SPACE)
 
 
 @lru_cache(maxsize=_SMALL)
@@ -213,7 +222,7 @@ def city(text: str) -> str:
     Source: Meta `ct`, and its business SDK for the digits; Pinterest `ct`; Snapchat `ct`.
     """
     normal = _lower(text)
-    return normal if is_hashed(normal) else normal.translate(_LETTERS_ONLY)
+    return normal if is_hashed(normal) else _drop(normal, _LETTERS_ONLY)
 
 
 @lru_cache(maxsize=_SMALL)
@@ -227,8 +236,8 @@ def state(text: str, country_code: str = "") -> str:
     if is_hashed(normal):
         return normal
     if country_code not in ("", "us"):
-        return normal.translate(_NO_PUNCTUATION_NO_SPACE)
-    normal = normal.removeprefix("us-").translate(_NO_PUNCTUATION_NO_SPACE)
+        return _drop(normal, _NO_PUNCTUATION_NO_SPACE)
+    normal = _drop(normal.removeprefix("us-"), _NO_PUNCTUATION_NO_SPACE)
     return _states().get(normal, normal)
 
 
@@ -239,7 +248,7 @@ def postal_code(text: str, country_code: str = "") -> str:
     The UK's "area, district and sector" is not cut further: the vendor's own example, `m11ae`, is a whole postcode.
     Source: Meta `zp`, and its business SDK for the dash.
     """
-    normal = "".join(_lower(text).split())
+    normal = _nfc("".join(_lower(text).split()))
     if is_hashed(normal):
         return normal
     normal = normal.split("-", 1)[0]
@@ -248,7 +257,7 @@ def postal_code(text: str, country_code: str = "") -> str:
 
 def postal_code_compact(text: str) -> str:
     """Lower case, no spaces, no dashes. Source: TikTok `zip_code`."""
-    return "".join(_lower(text).split()).replace("-", "")
+    return _nfc("".join(_lower(text).split()).replace("-", ""))
 
 
 @lru_cache(maxsize=_SMALL)
