@@ -129,6 +129,12 @@ def current(version: int | None = None) -> Snapshot:
         return _current
 
 
+def held() -> Snapshot:
+    """The snapshot this process last saw, without asking whether it still holds: for a caller that compares versions
+    with a statement it makes anyway."""
+    return _current or current()
+
+
 def forget() -> None:
     """Drop the cached snapshot (tests roll versions back)."""
     global _current
