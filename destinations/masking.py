@@ -30,6 +30,8 @@ def without_secrets(text: str, secrets: Iterable[str]) -> str:
 
 def masked(raw: bytes | str, secrets: Iterable[str] = (), *, cap: int = CAP) -> str:
     """Text of a body or URL, at most `cap` characters, without identity and secrets."""
+    if not raw:
+        return ""
     # Cut first (a batch may be a megabyte), with room for what masking shortens.
     cut = raw[: cap * 2]
     text = cut.decode("utf-8", "replace") if isinstance(cut, bytes) else cut

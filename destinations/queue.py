@@ -6,7 +6,8 @@ A claim pushes `due_at` forward and counts the try, so a killed worker's rows be
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 
 import msgspec
 from django.conf import settings
@@ -16,6 +17,7 @@ from destinations import ledger
 from destinations.models import Attempt, Destination, LedgerState, State
 from events import payload as normal_form
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LEASE_SECONDS = settings.DELIVERY_LEASE.total_seconds()
 
 
@@ -24,17 +26,28 @@ class Claimed(msgspec.Struct, frozen=True):
 
     id: int
     tries: int
-    created_at: datetime
+    created_ms: int
+    """Unix times in milliseconds: a thousand of them cost a fraction of what as many datetimes do."""
     event_id: str
     event: str
     source_id: int
-    occurred_at: datetime
-    received_at: datetime
+    occurred_ms: int
+    received_ms: int
     payload: normal_form.Payload
 
     @property
-    def occurred_ms(self) -> int:
-        return round(self.occurred_at.timestamp() * 1000)
+    def created_at(self) -> datetime:
+        return _EPOCH + timedelta(milliseconds=self.created_ms)
+
+    @property
+    def occurred_at(self) -> datetime:
+        return _EPOCH + timedelta(milliseconds=self.occurred_ms)
+
+
+@lru_cache(maxsize=1000)
+def _day(number: int) -> date:
+    """The UTC day that begins `number` days after the epoch."""
+    return (_EPOCH + timedelta(days=number)).date()
 
 
 class Settled(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,18 +73,22 @@ WITH due AS MATERIALIZED (
     UPDATE destinations_delivery d SET due_at = now() + make_interval(secs => %s), tries = d.tries + 1
     FROM due WHERE d.id = due.id RETURNING d.id, d.tries, d.created_at, d.event_id AS event_pk
 )
-SELECT l.id, l.tries, l.created_at, e.event_id, e.name, e.source_id, e.occurred_at, e.received_at, e.payload::text
+SELECT l.id, l.tries, round(extract(epoch FROM l.created_at) * 1000)::bigint, e.event_id, e.name, e.source_id,
+    round(extract(epoch FROM e.occurred_at) * 1000)::bigint, round(extract(epoch FROM e.received_at) * 1000)::bigint,
+    e.payload::text
 FROM leased l JOIN events_event e ON e.id = l.event_pk ORDER BY l.id
 """
 
+# The outcomes travel as one JSON text: the driver writes seven arrays an order of magnitude slower.
 RECORD_SQL = """
 UPDATE destinations_delivery d SET
     state = v.state, reason = v.reason, detail = v.detail, due_at = v.due_at,
     settled_at = CASE WHEN v.state = 1 THEN NULL ELSE now() END,
     tries = greatest(0, d.tries - v.untried),
-    attempts = d.attempts || v.attempts::bigint[]
-FROM unnest(%s::bigint[], %s::smallint[], %s::text[], %s::text[], %s::timestamptz[], %s::smallint[], %s::text[])
-    AS v (id, state, reason, detail, due_at, untried, attempts)
+    attempts = d.attempts || v.attempts
+FROM jsonb_to_recordset(%s::jsonb) AS v (
+    id bigint, state smallint, reason text, detail text, due_at timestamptz, untried smallint, attempts bigint[]
+)
 WHERE d.id = v.id AND d.state = 1
 RETURNING d.id
 """
@@ -84,6 +101,18 @@ def claim(destination_id: int, limit: int) -> list[Claimed]:
         return [Claimed(*row[:8], payload=normal_form.decode(row[8])) for row in cursor.fetchall()]  # type: ignore[misc]
 
 
+def _outcome(s: Settled) -> dict[str, object]:
+    return {
+        "id": s.row.id,
+        "state": s.state.value,
+        "reason": s.reason,
+        "detail": s.detail[:400],
+        "due_at": s.due_at,
+        "untried": int(s.is_untried),
+        "attempts": [attempt.pk for attempt in s.attempts],
+    }
+
+
 def record(destination: Destination, settled: Sequence[Settled], attempts: Sequence[Attempt]) -> None:
     """Write outcomes, attempts and ledger in one transaction. A row that somebody settled meanwhile is left alone."""
     if not settled and not attempts:
@@ -91,24 +120,13 @@ def record(destination: Destination, settled: Sequence[Settled], attempts: Seque
     with transaction.atomic():
         Attempt.objects.bulk_create(attempts)
         with connection.cursor() as cursor:
-            cursor.execute(
-                RECORD_SQL,
-                [
-                    [s.row.id for s in settled],
-                    [s.state.value for s in settled],
-                    [s.reason for s in settled],
-                    [s.detail[:400] for s in settled],
-                    [s.due_at for s in settled],
-                    [int(s.is_untried) for s in settled],
-                    ["{" + ",".join(str(attempt.pk) for attempt in s.attempts) + "}" for s in settled],
-                ],
-            )
+            cursor.execute(RECORD_SQL, [msgspec.json.encode([_outcome(s) for s in settled]).decode()])
             changed = {row[0] for row in cursor.fetchall()}
             tally = ledger.Tally()
             for s in settled:
                 if s.row.id in changed and s.state != State.WAITING:
                     tally.add(
-                        s.row.received_at.date(),
+                        _day(s.row.received_ms // 86_400_000),
                         destination.pk,
                         s.row.event,
                         LedgerState(s.state.name.lower()),
