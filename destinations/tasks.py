@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 from django.db import connection
 
-from destinations import ledger
+from destinations import ledger, retention
 from destinations.delivery import DELIVER_TASK, deliver_due
 from destinations.queue import due_destinations
 from trackstack_site.nudge import nudge
@@ -35,3 +35,9 @@ def fold_ledger() -> None:
     """Fold the ledger's small entries into totals."""
     while ledger.fold() > 0:
         pass
+
+
+@shared_task(name="destinations.forget_old")
+def forget_old() -> None:
+    """Forget rows past their retention, a bounded amount a run."""
+    retention.forget_old()

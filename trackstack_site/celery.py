@@ -40,6 +40,7 @@ app.conf.update(
             "schedule": 3.0,
             "options": {"expires": 10},
         },
+        "forget-old": {"task": "destinations.forget_old", "schedule": 60.0, "options": {"expires": 60}},
         "fold-ledger": {
             "task": "destinations.fold_ledger",
             "schedule": 30.0,

@@ -142,6 +142,13 @@ MAX_EVENTS_PER_BATCH = 100
 DELIVERY_LEASE = timedelta(seconds=env.read_int("DELIVERY_LEASE_SECONDS", 60, minimum=10))
 LANES_PER_DESTINATION = env.read_int("LANES_PER_DESTINATION", 4, minimum=1)
 DELIVERY_RETRY_FOR = timedelta(hours=72)
+# Days each class of data is kept; 0 keeps for ever. An event is kept at least as long as its deliveries.
+RETENTION_DAYS = {
+    "attempts": env.read_int("RETENTION_ATTEMPTS_DAYS", 30),
+    "rejected": env.read_int("RETENTION_REJECTED_DAYS", 90),
+    "deliveries": env.read_int("RETENTION_DELIVERIES_DAYS", 180),
+    "events": env.read_int("RETENTION_EVENTS_DAYS", 400),
+}
 HTTP_TIMEOUT_SECONDS = env.read_int("HTTP_TIMEOUT_SECONDS", 15, minimum=1)
 # How many proxies in front of us append to X-Forwarded-For; 0 takes the connection's own address.
 TRUSTED_PROXY_COUNT = env.read_int("TRUSTED_PROXY_COUNT", 0)

@@ -1,0 +1,119 @@
+"""Forgetting: rows older than each class of data is kept, oldest first, in small steps.
+
+A step takes a bounded run of the primary key, which is in order of time in every hot table (`events.models.event_pk`
+and `destinations.models.delivery_pk`), so it costs the same at ten million rows as at ten thousand and never holds a
+lock that ingest or delivery waits for. The ledger is kept: it is small, and it is the books.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.utils import timezone
+
+from destinations import ledger
+from destinations.models import DESTINATION_BITS, LedgerState
+from events.models import POSITION_BITS
+
+ROWS_PER_STEP = 5_000
+BATCHES_PER_STEP = 500
+SECONDS_PER_RUN = 5.0
+
+
+def forget_old(now: datetime | None = None) -> dict[str, int]:
+    """One run over all classes: steps until nothing is old, or the time is up. Returns rows forgotten by class."""
+    now = now or timezone.now()
+    deadline = time.monotonic() + SECONDS_PER_RUN
+    forgotten: dict[str, int] = {}
+    for name, days in settings.RETENTION_DAYS.items():
+        if not days:
+            continue  # 0 keeps for ever
+        cutoff = now - timedelta(days=days)
+        while time.monotonic() < deadline:
+            count = STEPS[name](cutoff)
+            forgotten[name] = forgotten.get(name, 0) + count
+            if not count:
+                break
+    return forgotten
+
+
+def forget_attempts(cutoff: datetime) -> int:
+    return _forget("destinations_attempt", "started_at", cutoff)
+
+
+def forget_rejected(cutoff: datetime) -> int:
+    return _forget("events_rejectedevent", "received_at", cutoff)
+
+
+def _forget(table: str, column: str, cutoff: datetime) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"DELETE FROM {table} WHERE id IN (SELECT id FROM (SELECT id, {column} AS at FROM {table}"
+            f" ORDER BY id LIMIT %s) AS oldest WHERE at < %s)",
+            [ROWS_PER_STEP, cutoff],
+        )
+        count: int = cursor.rowcount
+    return count
+
+
+def forget_deliveries(cutoff: datetime) -> int:
+    """Returns whether there was something to forget."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT max(id) FROM (SELECT id, created_at FROM destinations_delivery ORDER BY id LIMIT %s) AS oldest"
+            " WHERE created_at < %s",
+            [ROWS_PER_STEP, cutoff],
+        )
+        highest = cursor.fetchone()[0]
+        if highest is None:
+            return 0
+        _delete_deliveries(cursor, highest + 1)
+    return 1
+
+
+def forget_events(cutoff: datetime) -> int:
+    """Batches with their events and what is left of their deliveries."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT max(id) FROM (SELECT id, received_at FROM events_ingestbatch ORDER BY id LIMIT %s) AS oldest"
+            " WHERE received_at < %s AND id < coalesce("
+            "  (SELECT min(id) FROM events_ingestbatch WHERE routed_at IS NULL), id + 1)",
+            [BATCHES_PER_STEP, cutoff],
+        )
+        highest = cursor.fetchone()[0]
+        if highest is None:
+            return 0
+        events_below = (highest + 1) << POSITION_BITS
+        _delete_deliveries(cursor, events_below << DESTINATION_BITS)
+        cursor.execute("DELETE FROM events_event WHERE id < %s", [events_below])
+        cursor.execute("DELETE FROM events_ingestbatch WHERE id <= %s", [highest])
+        count: int = cursor.rowcount
+    return count
+
+
+def _delete_deliveries(cursor: Any, below: int) -> None:
+    """Delete every delivery below a key. One that still waits (its destination was held all the time) dies first, so
+    that the books say what became of it."""
+    cursor.execute(
+        "WITH gone AS (DELETE FROM destinations_delivery WHERE id < %s RETURNING event_id, destination_id, state)"
+        " SELECT (e.received_at AT TIME ZONE 'UTC')::date, g.destination_id, e.name, count(*)"
+        " FROM gone g JOIN events_event e ON e.id = g.event_id WHERE g.state = 1 GROUP BY 1, 2, 3",
+        [below],
+    )
+    tally = ledger.Tally()
+    for day, destination_id, event, count in cursor.fetchall():
+        tally.add(day, destination_id, event, LedgerState.DEAD, "too_old", count)
+    tally.write(cursor)
+
+
+STEPS: dict[str, Callable[[datetime], int]] = {
+    "attempts": forget_attempts,
+    "rejected": forget_rejected,
+    "deliveries": forget_deliveries,
+    "events": forget_events,
+}
