@@ -7,6 +7,7 @@ sent again with the same dedup id, and nothing else is.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import random
 import time
@@ -17,7 +18,7 @@ from urllib.parse import urlsplit
 import msgspec
 from django.conf import settings
 from django.db.models import F
-from django.db.models.functions import Now
+from django.db.models.functions import Least, Now
 from django.utils import timezone
 
 from destinations import http, masking, retry
@@ -34,6 +35,8 @@ from destinations.platforms.base import (
     Skip,
 )
 from destinations.queue import LEASE_SECONDS, Claimed, Settled, claim, has_due, record
+from events import masked_json
+from events.body import DECODE_ERRORS
 from routing import snapshot, toggles
 from routing.policy import DestinationRule
 from trackstack_site.nudge import nudge
@@ -47,6 +50,11 @@ FLUSH_SECONDS = 1.0
 TASK_SECONDS = 20.0
 """After this long a task gives its thread to others and asks to be woken again."""
 LONGEST_BACKOFF = 120.0
+LONGEST_PAUSE = 3600.0
+"""However long a platform asks a destination to wait, it is tried once an hour; each row keeps its own Retry-After."""
+MOST_FAILURES = 1000
+LOOK_SECONDS = 0.5
+"""How often a run looks whether the routing changed under way."""
 DELIVER_TASK = "destinations.deliver"
 
 
@@ -111,9 +119,19 @@ class Run:
         """Delivery id → the refused batches it was in, before its batch was split."""
         self.flushed_at = time.monotonic()
         self.is_stopped = False
+        self.version = 0
+        self.looked_at = time.monotonic()
 
     def go(self) -> None:
+        try:
+            self._go()
+        finally:
+            # Whatever broke: what was sent is on record, and only what was in flight can be sent again.
+            self._flush()
+
+    def _go(self) -> None:
         state = snapshot.current()
+        self.version = state.version
         rule = state.rules.get(self.destination.pk)
         items: list[Item] = []
         now_ms = int(self.now.timestamp() * 1000)
@@ -149,7 +167,6 @@ class Run:
             self._release(items)
         elif items:
             self._send_items(items)
-        self._flush()
 
     @staticmethod
     def _item(row: Claimed, rule: DestinationRule) -> Item:
@@ -169,12 +186,20 @@ class Run:
         for skip in built.skipped:
             self._settle(self.rows[skip.item.key], State.SKIPPED, skip.reason, skip.detail)
         for request in built.requests:
-            if not self.is_stopped and time.monotonic() > self.leased_until - settings.HTTP_TIMEOUT_SECONDS - 5:
-                self.is_stopped = True  # the lease would end under way: leave the rest to the next claim
-            if self.is_stopped:
+            if self.is_stopped or self._should_stop():
                 self._release(request.items)
             else:
                 self._send(request)
+
+    def _should_stop(self) -> bool:
+        """Whether the rest is better left to the next claim: the lease would end under way, or a switch was flipped."""
+        now = time.monotonic()
+        if now > self.leased_until - settings.HTTP_TIMEOUT_SECONDS - 5:
+            self.is_stopped = True
+        elif now - self.looked_at > LOOK_SECONDS:
+            self.looked_at = now
+            self.is_stopped = snapshot.stored_version() != self.version
+        return self.is_stopped
 
     def _build(self, items: Sequence[Item]) -> Built:
         try:
@@ -202,7 +227,7 @@ class Run:
         started_at = datetime.now(UTC)
         answer, latency_ms = http.send(self._addressed(request))
         if isinstance(answer, Response):
-            outcomes = self.platform.parse(request, answer)
+            outcomes = self._parse(request, answer)
         else:
             result = Result.CONFIG if answer.is_refused_here else Result.RETRY
             outcomes = [Outcome(result=result, detail=answer.sentence)] * len(request.items)
@@ -223,6 +248,17 @@ class Run:
             half = (len(to_split) + 1) // 2
             self._send_items(to_split[:half])
             self._send_items(to_split[half:])
+
+    def _parse(self, request: Request, answer: Response) -> list[Outcome]:
+        try:
+            outcomes = self.platform.parse(request, answer)
+            if len(outcomes) == len(request.items):
+                return outcomes
+            logger.error("%s gave %d outcomes for %d items", self.platform.key, len(outcomes), len(request.items))
+        except Exception:
+            logger.exception("%s could not read an answer", self.platform.key)
+        outcome = Outcome(result=Result.RETRY, detail=f"The answer ({answer.status}) could not be read.")
+        return [outcome] * len(request.items)
 
     def _addressed(self, request: Request) -> Request:
         """The request with its URL led to the sandbox when the destination is in sandbox mode."""
@@ -248,13 +284,25 @@ class Run:
             started_at=started_at,
             latency_ms=latency_ms,
             method=request.method,
-            url=masking.masked(request.url, self.secrets, cap=480),
-            request_body=masking.masked(request.body, self.secrets),
+            # Where it really went: the sandbox's address, for a destination in sandbox mode.
+            url=masking.without_secrets(self._addressed(request).url, self.secrets)[:500],
+            request_body=self._sample(request),
             status=answer.status if isinstance(answer, Response) else None,
             response_body=masking.masked(answer.body, self.secrets, cap=2000) if isinstance(answer, Response) else "",
             outcome=worst.result.value,
             detail=masking.masked(worst.detail, self.secrets, cap=380),
         )
+
+    def _sample(self, request: Request) -> str:
+        """The body as people may see it. Of a batch, the body that its first event alone would have made."""
+        body, note = request.body, ""
+        if len(request.items) > 1:
+            # It has just been built among others, so it builds alone as well.
+            alone = self.platform.build(request.items[:1], self.config, self.now).requests
+            body, note = (alone[0].body, f"\n… and {len(request.items) - 1} more") if alone else (b"", "")
+        with contextlib.suppress(*DECODE_ERRORS):  # what is no JSON is masked as the text it is
+            body = msgspec.json.encode(masked_json.of_request(msgspec.json.decode(body)))
+        return masking.masked(body, self.secrets) + note
 
     # --- outcomes ----------------------------------------------------------------------------------
     def _take(self, row: Claimed, outcome: Outcome, attempt: Attempt) -> None:
@@ -297,11 +345,11 @@ class Run:
                 return
             asked = max((o.after or 0.0 for o in outcomes), default=0.0)
             failures = self.destination.failures + 1
-            pause = asked or retry.backoff_seconds(
+            pause = min(asked, LONGEST_PAUSE) or retry.backoff_seconds(
                 failures, 0.5 + random.random() / 2, first=1, longest=LONGEST_BACKOFF
             )
             Destination.objects.filter(pk=self.destination.pk).update(
-                failures=F("failures") + 1,
+                failures=Least(F("failures") + 1, MOST_FAILURES),
                 backoff_until=Now() + timedelta(seconds=pause),
             )
             self.destination.failures = failures
@@ -314,6 +362,8 @@ class Run:
         self.is_stopped = True
         if not self.destination.hold:
             self.destination.hold = hold
+            if snapshot.stored_version() != self.version:
+                return  # it may have been mended since these credentials were read: the next claim will tell
             toggles.set_hold(self.destination, hold, detail, actor="delivery")
             logger.warning(
                 "destination held",

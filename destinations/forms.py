@@ -150,7 +150,7 @@ def _widget(field: Field, *, is_set: bool) -> forms.Widget:
 
 
 class DeliveryFilter(forms.Form):
-    """Everything is optional; what makes no sense is left out rather than refused, links from elsewhere live long."""
+    """Everything is optional. What makes no sense matches nothing; see `values`."""
 
     event_id = forms.CharField(label="Event id", required=False, max_length=128)
     destination = forms.ModelChoiceField(
@@ -170,9 +170,9 @@ class DeliveryFilter(forms.Form):
     reason = forms.CharField(required=False, max_length=32, widget=forms.HiddenInput)
     detail = forms.CharField(required=False, max_length=400, strip=False, widget=forms.HiddenInput)
 
-    def values(self) -> dict[str, Any]:
-        self.is_valid()
-        return self.cleaned_data
+    def values(self) -> dict[str, Any] | None:
+        """None when a filter makes no sense: then nothing matches, rather than everything."""
+        return self.cleaned_data if self.is_valid() else None
 
 
 class TraceForm(forms.Form):

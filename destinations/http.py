@@ -36,6 +36,10 @@ MAX_ANSWER_BYTES = 4 * 1024 * 1024
 USER_AGENT = "TrackStack/0.1 (+server-side conversion router)"
 
 
+# What is outside of it (NAT64, site-local, IPv4-compatible …) leads to addresses that the checks above cannot see.
+_INTERNET_V6 = ipaddress.ip_network("2000::/3")
+
+
 class NoAnswer(msgspec.Struct, frozen=True):
     """No HTTP answer came. `is_refused_here`: we did not even try (private address, bad URL)."""
 
@@ -64,8 +68,10 @@ def may_reach(host: str, port: int, address: str) -> bool:
     """Whether `host`, resolved to `address`, may be connected to."""
     ip: Any = ipaddress.ip_address(address.split("%")[0])
     ip = getattr(ip, "ipv4_mapped", None) or ip
-    if ip.is_global and not ip.is_multicast:
-        return True
+    if ip.is_global and not ip.is_multicast and (ip.version == 4 or ip in _INTERNET_V6):
+        inner = getattr(ip, "sixtofour", None) or (getattr(ip, "teredo", None) or (None, None))[1]
+        if inner is None or inner.is_global:
+            return True
     sandbox = urlsplit(settings.SANDBOX_URL)
     if settings.SANDBOX_URL and (host, port) == (sandbox.hostname, sandbox.port):
         return True

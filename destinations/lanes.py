@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.conf import settings
 from django.db import connection
 
@@ -14,19 +16,22 @@ class Lane:
     def __init__(self, destination_id: int) -> None:
         self.destination_id = destination_id
         self.lane_id: int | None = None
+        self.leased_until: datetime | None = None
+        """Names the lease: once it ran out and another worker took the lane, ours is worth nothing."""
 
     def acquire(self) -> bool:
         with connection.cursor() as cursor:
             for _ in range(2):
                 cursor.execute(
-                    "UPDATE destinations_laneslot SET leased_until = now() + make_interval(secs => %s) WHERE id = ("
-                    " SELECT id FROM destinations_laneslot WHERE destination_id = %s AND leased_until <= now()"
-                    " ORDER BY slot LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING id",
+                    "UPDATE destinations_laneslot SET leased_until = statement_timestamp() + make_interval(secs => %s)"
+                    " WHERE id = (SELECT id FROM destinations_laneslot"
+                    " WHERE destination_id = %s AND leased_until <= statement_timestamp()"
+                    " ORDER BY slot LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING id, leased_until",
                     [LANE_SECONDS, self.destination_id],
                 )
                 row = cursor.fetchone()
                 if row:
-                    self.lane_id = row[0]
+                    self.lane_id, self.leased_until = row
                     return True
                 cursor.execute(
                     "INSERT INTO destinations_laneslot (destination_id, slot, leased_until)"
@@ -48,6 +53,9 @@ class Lane:
     def _set(self, seconds: float) -> None:
         with connection.cursor() as cursor:
             cursor.execute(
-                "UPDATE destinations_laneslot SET leased_until = now() + make_interval(secs => %s) WHERE id = %s",
-                [seconds, self.lane_id],
+                "UPDATE destinations_laneslot SET leased_until = statement_timestamp() + make_interval(secs => %s)"
+                " WHERE id = %s AND leased_until = %s RETURNING leased_until",
+                [seconds, self.lane_id, self.leased_until],
             )
+            row = cursor.fetchone()
+            self.leased_until = row[0] if row else None

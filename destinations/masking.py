@@ -10,15 +10,21 @@ CAP = 4000
 # Names under which the platforms and our own normal form carry identity, hashed or plain. A hash of an e-mail address
 # still finds its person in anybody's list, so hashes are masked like the address itself.
 _IDENTITY_KEYS = (
-    "em|ph|fn|ln|ct|st|zp|db|ge|country|external_id|email|phone|phone_number|first_name|last_name|firstName|lastName"
-    "|city|state|zip|postal_code|street|externalId|external_ids|externalIds|anonymousId|anonymous_id|client_ip_address"
-    "|client_user_agent|clientIp|userAgent|ip|ip_address|user_agent|idValue|hashed_email|hashed_phone_number|sha256_email"
-    "|fbp|fbc|client_id|user_id|companyDomain|hashedFirstName|hashedLastName|salesOwner"
+    "em|ph|fn|ln|ct|st|zp|db|ge|country|external_?ids?|e_?mail(?:_?address)?|phone(?:_?number)?|mobile(?:_?number)?"
+    "|tele?phone|fax|first_?name|last_?name|full_?name|user_?name|birth_?day|date_?of_?birth|dob|gender|ssn|city|state"
+    "|zip(?:_?code)?|postal_?code|street(?:_?address)?|address|anonymous_?id|client_ip_address|client_user_agent|client_?ip"
+    "|user_?agent|ip|ip_?address|idvalue|hashed_\\w{1,40}|sha256_\\w{1,40}|fbp|fbc|client_id|user_?id|company_?domain"
+    "|hashedfirstname|hashedlastname|sales_?owner"
 )
-_PAIR = re.compile(rf'("(?:{_IDENTITY_KEYS})"\s*:\s*)("(?:[^"\\]|\\.)*"?|\[[^\]]*\]?)')
-_EMAIL = re.compile(r"[\w.+%-]+(?:@|%40)[\w-]+(?:\.[\w-]+)+")
+_PAIR = re.compile(rf'("(?:{_IDENTITY_KEYS})"\s*:\s*)("(?:[^"\\]|\\.)*"?|\[[^\]]*\]?|-?\d[\d.eE+-]*)', re.IGNORECASE)
+# Bounded, and never begun within a word: on a long run of letters an open pattern takes quadratic time.
+_EMAIL = re.compile(r"(?<![\w.+%-])[\w.+%-]{1,254}(?:@|%40)[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
 _HASH = re.compile(r"\b[0-9a-fA-F]{64}\b")
-_IP = re.compile(r"\b(?:\d{1,3}\.){3}\d{1,3}\b")
+_IP = re.compile(
+    r"\b(?:\d{1,3}\.){3}\d{1,3}\b"
+    r"|(?<![\w:])(?:[0-9a-fA-F]{1,4}:){7}[0-9a-fA-F]{1,4}(?![\w:])"
+    r"|(?<![\w:])(?:[0-9a-fA-F]{1,4}:){1,6}(?::[0-9a-fA-F]{1,4}){1,6}(?![\w:])"
+)
 
 
 def without_secrets(text: str, secrets: Iterable[str]) -> str:
@@ -37,7 +43,8 @@ def masked(raw: bytes | str, secrets: Iterable[str] = (), *, cap: int = CAP) -> 
     text = cut.decode("utf-8", "replace") if isinstance(cut, bytes) else cut
     text = without_secrets(text, secrets)
     text = _PAIR.sub(r'\1"***"', text)
-    text = _EMAIL.sub("***", text)
+    if "@" in text or "%40" in text:
+        text = _EMAIL.sub("***", text)
     text = _HASH.sub("***", text)
     text = _IP.sub("***", text).replace("\x00", "")
     if len(text) > cap or len(raw) > cap * 2:

@@ -6,7 +6,7 @@ Deliveries are paged by their primary key, which orders by time of receipt, so a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.db import OperationalError, connection, transaction
@@ -103,6 +103,8 @@ WITH RECURSIVE span (lo, hi) AS (
 )
 SELECT lo FROM span ORDER BY hi - lo LIMIT 1
 """
+EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
+"""A date picker gives any year; arithmetic beyond these would leave what PostgreSQL or Python can hold."""
 CLOCK_SLACK = timedelta(minutes=2)
 """Batches written at the same time may get their ids in another order than their times."""
 
@@ -157,10 +159,10 @@ def _filtered(rows: QuerySet[Delivery], filters: Mapping[str, Any]) -> QuerySet[
             wanted |= Q(pk__gte=delivery_pk(pk, 0), pk__lt=delivery_pk(pk + 1, 0))
         rows = rows.filter(wanted)
     if since := filters.get("since"):
-        first = first_batch(since - CLOCK_SLACK)
+        first = first_batch(max(since, EARLIEST) - CLOCK_SLACK)
         rows = rows.filter(pk__gte=_lowest_key(first or 0), event__received_at__gte=since)
     if until := filters.get("until"):
-        last = first_batch(until + CLOCK_SLACK)
+        last = first_batch(min(until, LATEST) + CLOCK_SLACK)
         if last is not None:
             rows = rows.filter(pk__lt=_lowest_key(last))
         rows = rows.filter(event__received_at__lt=until)

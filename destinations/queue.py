@@ -67,10 +67,10 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
 CLAIM_SQL = """
 WITH due AS MATERIALIZED (
     SELECT id FROM destinations_delivery
-    WHERE destination_id = %s AND state = 1 AND due_at <= now()
+    WHERE destination_id = %s AND state = 1 AND due_at <= statement_timestamp()
     ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED
 ), leased AS (
-    UPDATE destinations_delivery d SET due_at = now() + make_interval(secs => %s), tries = d.tries + 1
+    UPDATE destinations_delivery d SET due_at = statement_timestamp() + make_interval(secs => %s), tries = d.tries + 1
     FROM due WHERE d.id = due.id RETURNING d.id, d.tries, d.created_at, d.event_id AS event_pk
 )
 SELECT l.id, l.tries, round(extract(epoch FROM l.created_at) * 1000)::bigint, e.event_id, e.name, e.source_id,
@@ -83,7 +83,7 @@ FROM leased l JOIN events_event e ON e.id = l.event_pk ORDER BY l.id
 RECORD_SQL = """
 UPDATE destinations_delivery d SET
     state = v.state, reason = v.reason, detail = v.detail, due_at = v.due_at,
-    settled_at = CASE WHEN v.state = 1 THEN NULL ELSE now() END,
+    settled_at = CASE WHEN v.state = 1 THEN NULL ELSE statement_timestamp() END,
     tries = greatest(0, d.tries - v.untried),
     attempts = d.attempts || v.attempts
 FROM jsonb_to_recordset(%s::jsonb) AS v (
@@ -144,9 +144,10 @@ def due_destinations(only: int | None = None) -> list[int]:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT d.id FROM destinations_destination d WHERE (%s::int IS NULL OR d.id = %s) AND"
-            " (NOT d.is_enabled OR (d.hold = '' AND (d.backoff_until IS NULL OR d.backoff_until <= now())))"
+            " (NOT d.is_enabled OR (d.hold = ''"
+            " AND (d.backoff_until IS NULL OR d.backoff_until <= statement_timestamp())))"
             " AND EXISTS (SELECT 1 FROM destinations_delivery w"
-            " WHERE w.destination_id = d.id AND w.state = 1 AND w.due_at <= now())",
+            " WHERE w.destination_id = d.id AND w.state = 1 AND w.due_at <= statement_timestamp())",
             [only, only],
         )
         return [row[0] for row in cursor.fetchall()]

@@ -35,7 +35,7 @@ REASONS: dict[str, Reason] = {
         Reason(
             "not_registered",
             "Not registered",
-            "{event} is not registered: register it, or tick it here.",
+            "{event} is not registered: register it in Settings → Taxonomy.",
         ),
         Reason("not_selected", "Not selected", "{event} is switched off for {destination}."),
         Reason(

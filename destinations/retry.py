@@ -46,7 +46,7 @@ def next_try(
     max_age: timedelta | None,
     after: float | None = None,
 ) -> Again | GiveUp:
-    """The time of the next try, never before `after` seconds (Retry-After) have passed.
+    """The time of the next try, not before `after` seconds (Retry-After) have passed unless time runs out before.
 
     Ends `retry_for` after the delivery began, or when the event grows older than the platform takes.
     """
@@ -54,9 +54,10 @@ def next_try(
     if after is not None:
         # A little beyond what was asked: all who were told the same moment must not return in the same moment.
         wait = max(wait, after * (1 + 0.1 * roll)) if after > 0 else 0.0
-    at = now + timedelta(seconds=min(wait, 30 * 86400))
-    if max_age is not None and at > occurred_at + max_age:
-        return GiveUp("too_old")
-    if at > started_at + retry_for:
-        return GiveUp("exhausted")
-    return Again(at)
+    deadline, reason = started_at + retry_for, "exhausted"
+    if max_age is not None and occurred_at + max_age < deadline:
+        deadline, reason = occurred_at + max_age, "too_old"
+    if now >= deadline:
+        return GiveUp(reason)
+    # A wait that ends after the deadline is cut to one last try at it, however far away the platform wants us.
+    return Again(min(now + timedelta(seconds=min(wait, 30 * 86400)), deadline))

@@ -11,6 +11,7 @@ from destinations.queue import due_destinations
 from trackstack_site.nudge import nudge
 
 ROUTE_TASK = "routing.route_batches"
+FOLDS_PER_RUN = 50
 
 
 @shared_task(name="destinations.deliver")
@@ -33,8 +34,9 @@ def sweep() -> None:
 @shared_task(name="destinations.fold_ledger")
 def fold_ledger() -> None:
     """Fold the ledger's small entries into totals."""
-    while ledger.fold() > 0:
-        pass
+    for _ in range(FOLDS_PER_RUN):
+        if not ledger.fold():
+            break
 
 
 @shared_task(name="destinations.forget_old")

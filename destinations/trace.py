@@ -9,6 +9,9 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from django.db import connection, transaction
+from django.utils import timezone
+
 from destinations import reasons
 from destinations.models import DESTINATION_BITS, Attempt, Delivery, Destination, Hold, State, delivery_pk
 from events.models import Event, IngestBatch, RejectedEvent, Source
@@ -31,6 +34,15 @@ def trace(event_id: str, source: str | None = None) -> list[dict[str, Any]]:
 
     source: only that source's, by name.
     """
+    with transaction.atomic():
+        if not connection.savepoint_ids:
+            # One view of everything: an event that is being routed must not be shown half before and half after.
+            with connection.cursor() as cursor:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        return _trace(event_id, source)
+
+
+def _trace(event_id: str, source: str | None) -> list[dict[str, Any]]:
     names = dict(Source.objects.values_list("pk", "name"))
     wanted: dict[str, Any] = {"event_id": event_id.replace("\x00", "")}
     if source is not None:
@@ -152,7 +164,7 @@ def _delivery(
         reason=destination.hold if state == "held" and destination else row.reason,
         sentence=sentence_of(row, event.name, destination),
         tries=row.tries,
-        next_try_at=_iso(row.due_at) if state == "waiting" else None,
+        next_try_at=_iso(row.due_at) if state == "waiting" and not is_under_way(row) else None,
         settled_at=_iso(row.settled_at),
         attempts=[
             {
@@ -175,6 +187,16 @@ def state_of(row: Delivery, destination: Destination | None) -> str:
     return STATE_NAMES[State(row.state)]
 
 
+def is_under_way(row: Delivery) -> bool:
+    """A worker has claimed it and not recorded the request yet: `due_at` is the end of its lease, not a next try."""
+    return (
+        row.state == State.WAITING
+        and row.tries > len(row.attempts)
+        and row.due_at is not None
+        and row.due_at > timezone.now()
+    )
+
+
 def sentence_of(row: Delivery, event: str, destination: Destination | None) -> str:
     """Why a delivery is as it is, in plain words."""
     name = name_of(row.destination_id, destination)
@@ -187,6 +209,8 @@ def sentence_of(row: Delivery, event: str, destination: Destination | None) -> s
     if state == "waiting":
         if destination is not None and not destination.is_enabled:
             return f"{name} is switched off: the event is skipped when its turn comes."
+        if is_under_way(row):
+            return f"Being sent now (try {row.tries})."
         return f"Waits for try {row.tries + 1}.{detail}" if row.tries else f"Waits for its first try.{detail}"
     if state == "delivered":
         if destination is not None and destination.platform.is_builtin:

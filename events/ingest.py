@@ -12,7 +12,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
-from django.db import DatabaseError, DataError, IntegrityError, connection, transaction
+from django.db import DatabaseError, DataError, IntegrityError, OperationalError, connection, transaction
+from psycopg.errors import DeadlockDetected
 
 from events import contract
 from events.contract import Accepted, Rejected
@@ -70,9 +71,11 @@ def accept_batch(raw: bytes, sender: Sender) -> Receipt:
             try:
                 fresh, version = _store(accepted, rejected, sender, received_at)
                 break
-            except IntegrityError:
-                # Another request stored one of these ids between our look-up and our COPY: look again.
-                if attempt == RACE_TRIES - 1:
+            except (IntegrityError, OperationalError) as error:
+                # Another request stored one of these ids between our look-up and our COPY, or waits for one of ours as
+                # we wait for one of its: look again.
+                is_race = isinstance(error, IntegrityError) or isinstance(error.__cause__, DeadlockDetected)
+                if not is_race or attempt == RACE_TRIES - 1:
                     raise
             except DataError:
                 # The contract promises storable JSON; should PostgreSQL disagree, find the events it means.
@@ -179,7 +182,8 @@ def _copy_events(cursor: Any, batch_id: int, source_id: int, received_at: dateti
     """The events as one block of COPY text. Writing it row by row through the driver costs three times as much."""
     received = received_at.isoformat()
     lines: list[bytes] = []
-    for position, event in enumerate(fresh):
+    # Written in the order of the ids, so that requests with the same ids wait for one another in one direction only.
+    for position, event in sorted(enumerate(fresh), key=lambda numbered: numbered[1].event_id):
         occurred = _time(event.occurred_ms).isoformat()
         event_id = event.event_id.translate(_ESCAPES)
         head = f"{event_pk(batch_id, position)}\t{source_id}\t{event_id}\t{event.name}\t{occurred}\t{received}\t"

@@ -11,7 +11,7 @@ from typing import Any
 from destinations import masking
 
 Json = Any
-CAP = 200_000
+CAP = 50_000
 DEEPEST = 40
 """Deeper values are shown as `…`: nobody reads them, and recursion must end somewhere."""
 
@@ -30,6 +30,33 @@ def shown(value: Json, key: str = "", depth: int = 0) -> Json:
     pair = f"{json.dumps(key)}: {json.dumps(text, ensure_ascii=False)}"
     masked = masking.masked(pair, cap=CAP)
     return value if masked == pair else _value_of(masked, text)
+
+
+def of_request(value: Json, depth: int = 0) -> Json:
+    """As `shown`, with every leaf under `properties` masked: what senders put there is theirs, and may be anything."""
+    if depth > DEEPEST:
+        return "…"
+    if isinstance(value, dict):
+        return {
+            str(name): _blank(inner, depth) if name == "properties" else _of_pair(str(name), inner, depth)
+            for name, inner in value.items()
+        }
+    if isinstance(value, list):
+        return [of_request(inner, depth + 1) for inner in value]
+    return shown(value)
+
+
+def _of_pair(name: str, value: Json, depth: int) -> Json:
+    has_objects = isinstance(value, dict) or (isinstance(value, list) and any(isinstance(x, dict) for x in value))
+    return of_request(value, depth + 1) if has_objects else shown(value, name, depth + 1)
+
+
+def _blank(value: Json, depth: int) -> Json:
+    if depth > DEEPEST:
+        return "…"
+    if isinstance(value, dict):
+        return {str(name): _blank(inner, depth + 1) for name, inner in value.items()}
+    return "***"
 
 
 def _value_of(masked: str, text: str) -> str:

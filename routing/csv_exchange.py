@@ -270,12 +270,21 @@ class _Import:
     ) -> DestinationChange | None:
         """What the rows of one destination change, or None."""
         mode = self._mode(rule, rows)
+        in_mode = toggles.changed_rule(rule, mode=mode, events=self.state.events)
         on: dict[str, bool] = {}
         native_names: dict[str, str] = {}
         native_ids: dict[str, str] = {}
         sentences: list[str] = []
         for event, row in rows.items():
-            if row.is_on is not None and row.is_on != is_enabled(rule, event, self.state):
+            if row.is_on is not None and row.is_on != is_enabled(in_mode, event, self.state):
+                if mode in (Mode.RECOMMENDED, Mode.EVERYTHING):
+                    # Sending what a file says is off would be worse than asking what it means.
+                    word = "on" if row.is_on else "off"
+                    self.error(
+                        row.line,
+                        f"{event} is {word} here, but not in the new mode {mode} of {rule.name}: leave enabled empty to"
+                        " let the mode decide, or set the mode to custom.",
+                    )
                 on[event] = row.is_on
                 if rule.is_builtin:
                     self.error(row.line, f"{rule.name} always gets every event.")

@@ -15,6 +15,7 @@ from destinations.delivery import DELIVER_TASK
 from destinations.models import LedgerState, State, delivery_pk
 from events.models import POSITION_BITS, event_pk
 from routing import snapshot
+from routing.snapshot import Snapshot
 from trackstack_site.nudge import nudge
 
 BATCHES_PER_STEP = 40
@@ -55,21 +56,21 @@ def route_due() -> int:
 
 def route_step(limit: int = BATCHES_PER_STEP) -> int:
     """Route up to `limit` batches in one transaction, so that a batch is routed once and wholly, or not at all."""
+    state = snapshot.current()
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(TAKE_SQL, [limit])
         batches = cursor.fetchall()
         if not batches:
             return 0
-        touched = _route(cursor, batches)
+        touched = _route(cursor, batches, state)
     for destination_id in touched:
         nudge(DELIVER_TASK, destination_id)
     return len(batches)
 
 
-def _route(cursor: Any, batches: Sequence[tuple[int, int, datetime]]) -> set[int]:
+def _route(cursor: Any, batches: Sequence[tuple[int, int, datetime]], state: Snapshot) -> set[int]:
     now = datetime.now(UTC)
     now_ms = int(now.timestamp() * 1000)
-    state = snapshot.current()
     of_batch = {batch_id: (source_id, received_at.date()) for batch_id, source_id, received_at in batches}
     cursor.execute(
         EVENTS_SQL,

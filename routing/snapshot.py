@@ -33,6 +33,7 @@ VERSION_SQL = "SELECT version FROM routing_routingversion WHERE id = 1"
 
 
 MEMO_LIMIT = 20_000
+LOAD_TRIES = 5
 
 Standing = tuple[tuple[DestinationRule, Decision], ...]
 
@@ -143,7 +144,19 @@ def forget() -> None:
 
 
 def load() -> Snapshot:
-    """Read everything in one repeatable-read view, so that the rules belong to the version they carry."""
+    """Read everything in one repeatable-read view, so that the rules belong to the version they carry.
+
+    Within somebody's transaction the view cannot be chosen; then a change meanwhile is seen by its version, and the
+    reading begins again.
+    """
+    for _ in range(LOAD_TRIES):
+        found = _load()
+        if not connection.in_atomic_block or found.version == stored_version():
+            break
+    return found
+
+
+def _load() -> Snapshot:
     with transaction.atomic():
         if connection.in_atomic_block and not connection.savepoint_ids:
             with connection.cursor() as cursor:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from django.db import transaction
 
+from destinations import reasons
 from destinations.models import Destination, Hold
 from destinations.platforms.base import Kind, NativeId
 from routing import snapshot
 from routing.models import Route, RoutingChange
-from routing.policy import DestinationRule, EventRule, Mode, selects
+from routing.policy import DestinationRule, EventRule, Mode, carries, selects
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
@@ -127,7 +128,7 @@ def apply(
             before["mode"], after["mode"] = rule.mode, new_rule.mode
             sentences.append(f"{destination.name}: {rule.mode.capitalize()} → {new_rule.mode.capitalize()}")
         for name in change.added:
-            sentences.append(f"{destination.name} starts receiving {name}")
+            sentences.append(_switched_on(new_rule, name))
         for name in change.removed:
             sentences.append(f"{destination.name} stops receiving {name}")
         if change:
@@ -139,7 +140,8 @@ def apply(
                 before.setdefault(column, {})[event] = old
                 after.setdefault(column, {})[event] = value
                 label = column.replace("_", " ")
-                sentences.append(f"{destination.name}: {label} of {event}: {old or 'default'} → {value or 'default'}")
+                unset = "default" if column == "native_name" else "none"
+                sentences.append(f"{destination.name}: {label} of {event}: {old or unset} → {value or unset}")
         if not sentences and not touched:
             return None
         Route.objects.bulk_create(
@@ -152,7 +154,7 @@ def apply(
             Destination.objects.filter(pk=destination.pk).update(event_mode=new_rule.mode.value)
         return _record(
             action="toggle" if on else "mode" if mode else "mapping",
-            destination_name=destination.name,
+            destination=destination,
             sentences=sentences,
             before=before,
             after=after,
@@ -160,6 +162,14 @@ def apply(
             actor=actor,
             note=note,
         )
+
+
+def _switched_on(rule: DestinationRule, event: str) -> str:
+    """What switching an event on really does: without a name or an id there, nothing is sent yet."""
+    decision = carries(rule, event)
+    if decision.send:
+        return f"{rule.name} starts receiving {event}"
+    return f"{event} is switched on for {rule.name}, but nothing is sent: {reasons.label(decision.reason).lower()}"
 
 
 def _set_ticked(
@@ -207,7 +217,7 @@ def _check_native_ids(shape: NativeId | None, native_ids: Mapping[str, str]) -> 
 def _record(
     *,
     action: str,
-    destination_name: str,
+    destination: Destination,
     sentences: list[str],
     before: dict[str, Any],
     after: dict[str, Any],
@@ -220,7 +230,8 @@ def _record(
         user=user,  # type: ignore[misc]
         actor=actor or (user.get_username() if user is not None else "system"),
         action=action,
-        destination_name=destination_name,
+        destination_name=destination.name,
+        destination_pk=destination.pk,
         sentences=sentences,
         before=before,
         after=after,
@@ -244,7 +255,7 @@ def record_destination_change(
     """
     return _record(
         action=action,
-        destination_name=destination.name,
+        destination=destination,
         sentences=sentences,
         before={},
         after={},

@@ -17,6 +17,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from destinations import reasons
 from destinations.models import Destination, Hold, LedgerEntry, LedgerState
 from events.models import CanonicalEvent, Stage
 from routing import matrix as model
@@ -24,8 +25,9 @@ from routing import matrix_html as html
 from routing import snapshot, toggles
 from routing.forms import Asked, MappingForm, parse_set
 from routing.models import RoutingChange
-from routing.policy import DestinationRule, Mode
+from routing.policy import DestinationRule, Mode, carries
 from routing.snapshot import Snapshot
+from trackstack_site.guard import key_of
 
 View = Callable[..., HttpResponse]
 SENT_DAYS = 7
@@ -97,8 +99,8 @@ def seven_days(ledger_state: LedgerState, **where: Any) -> dict[tuple[int, str],
 
 def last_change(request: HttpRequest) -> dict[str, Any] | None:
     """The change this page was redirected from, for the toast with its Undo."""
-    pk = request.GET.get("changed", "")
-    entry = RoutingChange.objects.filter(pk=pk, user_id=request.user.pk).first() if pk.isdecimal() else None
+    pk = key_of(request.GET.get("changed", ""))
+    entry = RoutingChange.objects.filter(pk=pk, user_id=request.user.pk).first() if pk else None
     return toast_of(entry) if entry is not None else None
 
 
@@ -170,16 +172,18 @@ def ask(
     after = toggles.changed_rule(rule, mode=asked.mode, on=asked.on, events=state.events)
     received = {event: n for (_, event), n in seven_days(LedgerState.RECEIVED, destination_id=rule.id).items()}
     delivered = {event: n for (_, event), n in seven_days(LedgerState.DELIVERED, destination_id=rule.id).items()}
+    idle = {name: reason for name in diff.added if (reason := carries(after, name).reason)}
     warned = set(toggles.needs_confirmation(rule, diff.added, state.events))
     context = {
         "rule": rule,
         "asked": asked,
         "version": state.version,
         "is_stale": is_stale,
-        "added": [(name, grouped(received.get(name, 0))) for name in diff.added if name not in warned],
+        "added": [(n, grouped(received.get(n, 0))) for n in diff.added if n not in warned and n not in idle],
+        "idle": [(name, reasons.label(reason).lower()) for name, reason in idle.items() if name not in warned],
         "removed": [(name, grouped(delivered.get(name, 0))) for name in diff.removed],
-        "warned": [(name, grouped(received.get(name, 0))) for name in diff.added if name in warned],
-        "would_send": grouped(sum(received.get(name, 0) for name in diff.added)),
+        "warned": [(n, grouped(received.get(n, 0))) for n in diff.added if n in warned],
+        "would_send": grouped(sum(received.get(name, 0) for name in diff.added if name not in idle)),
         "would_stop": grouped(sum(delivered.get(name, 0) for name in diff.removed)),
         "mode_before": rule.mode.capitalize(),
         "mode_after": after.mode.capitalize(),
@@ -285,10 +289,9 @@ def column_swaps(
 @require_POST
 def undo(request: HttpRequest) -> HttpResponse:
     """Take back the last change of a destination's switches, when it still is the last."""
-    pk = request.POST.get("change", "")
-    entry = get_object_or_404(RoutingChange, pk=pk if pk.isdecimal() else 0)
-    destination = get_object_or_404(Destination, name=entry.destination_name)
-    if RoutingChange.objects.filter(pk__gt=entry.pk, destination_name=entry.destination_name).exists():
+    entry = get_object_or_404(RoutingChange, pk=key_of(request.POST.get("change", "")) or 0)
+    destination = get_object_or_404(Destination, pk=entry.destination_pk or 0)
+    if RoutingChange.objects.filter(pk__gt=entry.pk, destination_pk=destination.pk).exists():
         return refused(request, f"{destination.name} was changed again since, so this cannot be undone by itself.")
     state = snapshot.current()
     before, after = entry.before, entry.after
@@ -322,7 +325,11 @@ def modes(request: HttpRequest, destination_id: int) -> HttpResponse:
     options = []
     for value, label, text in (
         (f"{rule.id}:={Mode.RECOMMENDED}", "Reset to recommended", f"What suits {rule.label} by default."),
-        (f"{rule.id}:={Mode.EVERYTHING}", "Reset to everything", "Every registered event, new ones too."),
+        (
+            f"{rule.id}:={Mode.EVERYTHING}",
+            "Reset to everything",
+            "Every registered event, new ones too. Money going back to CRM and warehouse only.",
+        ),
         (f"{rule.id}:*:0", "Switch everything off", "An empty list; switch on what you want, one by one."),
     ):
         asked = parse_set(value, state.events)

@@ -15,6 +15,7 @@ import json
 import os
 import pwd
 import secrets
+import shlex
 import signal
 import socket
 import subprocess
@@ -24,6 +25,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
+from urllib.parse import quote
 
 DATABASE = "trackstack"
 SYSTEM_USER = "pgserver"
@@ -38,6 +40,8 @@ shared_buffers = 256MB
 max_wal_size = 2GB
 checkpoint_timeout = 15min
 wal_compression = on
+# No row values in the log: an event id may be somebody's e-mail address.
+log_error_verbosity = terse
 """
 
 
@@ -65,7 +69,7 @@ class Engines:
 
     @property
     def database_url(self) -> str:
-        return f"postgresql://postgres@/{DATABASE}?host={self.sockets}"
+        return f"postgresql://postgres@/{DATABASE}?host={quote(str(self.sockets), safe='')}"
 
     @property
     def valkey_socket(self) -> Path:
@@ -73,7 +77,7 @@ class Engines:
 
     @property
     def broker_url(self) -> str:
-        return f"redis+socket://{self.valkey_socket}"
+        return f"redis+socket://{quote(str(self.valkey_socket))}"
 
     def secrets(self) -> dict[str, str]:
         """The installation's own secrets, made on first use and kept with mode 0600."""
@@ -217,11 +221,11 @@ class Engines:
             user,
             str(binaries / "pg_ctl"),
             *("-w", "-t", "60", "-D", str(self.data), "-l", str(log / "postgres.log")),
-            *("-o", f"-k {self.sockets}", "start"),
+            *("-o", f"-k {shlex.quote(str(self.sockets))}", "start"),
         )
         import psycopg
 
-        with psycopg.connect(f"postgresql://postgres@/postgres?host={self.sockets}", autocommit=True) as connection:
+        with psycopg.connect(host=str(self.sockets), user="postgres", dbname="postgres", autocommit=True) as connection:
             if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone():
                 connection.execute(f"CREATE DATABASE {DATABASE}")
 

@@ -27,3 +27,11 @@ def needs(*permissions: str) -> Callable[[View], View]:
         return guarded
 
     return guard
+
+
+BIGGEST_KEY = 2**63 - 1
+
+
+def key_of(text: str) -> int | None:
+    """A primary key out of a URL; None for what is none, however long it is."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 19 and int(text) <= BIGGEST_KEY else None

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import configparser
 import os
+import shlex
 import sys
 from pathlib import Path
 
 from django.conf import settings
 
-PYTHON = sys.executable
+PYTHON = shlex.quote(sys.executable)
 CELERY = f"{PYTHON} -m celery -A trackstack_site"
 
 

@@ -174,6 +174,8 @@ SPECTACULAR_SETTINGS = {
     "SERVE_AUTHENTICATION": [],
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SWAGGER_UI_DIST": "SIDECAR",
+    # A page may send only with a key whose source allows this origin, so "Try it out" would mislead; curl is beside it.
+    "SWAGGER_UI_SETTINGS": {"supportedSubmitMethods": [], "docExpansion": "full"},
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
 }

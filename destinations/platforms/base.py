@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from events.body import DECODE_ERRORS
 from events.payload import Payload
 
 Config = Mapping[str, str]
@@ -118,7 +119,7 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
         """The decoded body, or None when it is not JSON (vendors answer HTML, nothing or half a document)."""
         try:
             return msgspec.json.decode(self.body)
-        except msgspec.DecodeError:
+        except DECODE_ERRORS:
             return None
 
 
@@ -150,6 +151,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 OK = Outcome(result=Result.OK)
 
+LONGEST_RETRY_AFTER = 86_400.0
+"""Seconds. What asks for more is a mistake or means never; both are better asked again tomorrow."""
 RETRY_STATUSES = frozenset({408, 425, 429})
 
 
@@ -159,15 +162,15 @@ def is_transient(status: int) -> bool:
 
 
 def retry_after(response: Response, now: datetime | None = None) -> float | None:
-    """Seconds of a Retry-After header (RFC 9110 §10.2.3). The date form needs `now`; without it it is ignored."""
+    """Seconds of a Retry-After header (RFC 9110 §10.2.3), a day at most. The date form needs `now`, else is ignored."""
     raw = response.headers.get("retry-after", "").strip()
     if raw.isascii() and raw.isdigit():
-        return float(raw)
+        return min(float(raw[:12]), LONGEST_RETRY_AFTER)
     if raw and now is not None:
         from email.utils import parsedate_to_datetime
 
         try:
-            return max(0.0, (parsedate_to_datetime(raw) - now).total_seconds())
+            return min(max(0.0, (parsedate_to_datetime(raw) - now).total_seconds()), LONGEST_RETRY_AFTER)
         except (TypeError, ValueError):
             return None
     return None

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from destinations import changes, platforms, queries
 from destinations.forms import DestinationForm
 from destinations.models import Destination, Hold
+from destinations.platforms.base import Config, Field
 from routing import toggles
 from trackstack_site.guard import needs
 
@@ -173,9 +174,13 @@ def _readable(destination: Destination) -> list[tuple[str, str]]:
     """The stored fields for those who may look only. Of secrets no more than that they are set."""
     config = destination.config
     return [
-        (field.label, ("Set" if config.get(field.name) else "") if field.secret else config.get(field.name, ""))
+        (field.label, "Set" if field.secret and config.get(field.name) else _plain(field, config))
         for field in destination.platform.fields
     ]
+
+
+def _plain(field: Field, config: Config) -> str:
+    return "" if field.secret else config.get(field.name) or field.default
 
 
 def _free_name(label: str) -> str:

@@ -19,7 +19,7 @@ from destinations.forms import DeliveryFilter, TraceForm
 from destinations.models import Attempt, Delivery, Destination, Hold, State
 from events.masked_json import pretty
 from events.models import Event, Source
-from trackstack_site.guard import needs
+from trackstack_site.guard import key_of, needs
 
 VIEW = "destinations.view_delivery"
 MAX_CARRIED = 100
@@ -42,7 +42,9 @@ def deliveries(request: HttpRequest) -> HttpResponse:
     form = DeliveryFilter(request.GET or None)
     filters = form.values() if form.is_bound else {}
     before = request.GET.get("before", "")
-    page = queries.delivery_page(filters, int(before) if before.isascii() and before.isdigit() else None)
+    is_nonsense = filters is None or (before and key_of(before) is None)
+    filters = filters or {}
+    page = queries.Page([], None) if is_nonsense else queries.delivery_page(filters, key_of(before))
     kept = request.GET.copy()
     kept.pop("before", None)
     is_filtered = any(kept.values())
@@ -75,6 +77,7 @@ def _rows(found: Iterable[Delivery]) -> list[dict[str, Any]]:
             "destination": tracing.name_of(row.destination_id, destinations.get(row.destination_id)),
             "state": (state := tracing.state_of(row, destinations.get(row.destination_id))),
             "tone": TONES[state],
+            "is_under_way": tracing.is_under_way(row),
             "is_due": state == "waiting" and row.due_at is not None and row.due_at <= now,
             "reason": reasons.label(row.reason) if row.reason else "",
             "sentence": tracing.sentence_of(row, row.event.name, destinations.get(row.destination_id)),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 from typing import Any
-from urllib.parse import urlsplit
 
 from csp.decorators import csp_update
 from django.conf import settings
@@ -74,8 +73,7 @@ class EventsView(APIView):
             is_browser=bool(origin),
         )
         try:
-            # DRF calls no parser for an empty body and gives an empty dict.
-            receipt = accept_batch(request.data or b"", sender)
+            receipt = accept_batch(read_body(request), sender)
         except ContractError as error:
             raise Problem(error.status, error.code, error.detail) from None
         except NotStored:
@@ -129,12 +127,27 @@ class EventsView(APIView):
         return response
 
 
+def read_body(request: Request) -> bytes:
+    """The raw body. A chunked one has no Content-Length, and Django then takes it for empty: it is read here."""
+    if "chunked" in request.META.get("HTTP_TRANSFER_ENCODING", "").lower() and not request.META.get("CONTENT_LENGTH"):
+        return EventsParser().parse(RawStream(request.META), request.content_type)
+    # DRF calls no parser for an empty body and gives an empty dict.
+    return request.data or b""
+
+
+class RawStream:
+    """What EventsParser needs of a request, over the server's own input."""
+
+    def __init__(self, environ: Any) -> None:
+        self.META = environ
+        self.read = environ["wsgi.input"].read
+
+
 def is_allowed(origin: str, allowed: frozenset[str]) -> bool:
     """Whether a browser origin may send; `*` allows any. Blank never means all."""
     if "*" in allowed:
         return True
-    parts = urlsplit(origin)
-    return f"{parts.scheme}://{parts.netloc}".lower() in {item.rstrip("/").lower() for item in allowed}
+    return origin.rstrip("/").lower() in {item.rstrip("/").lower() for item in allowed}
 
 
 def client_address(request: Any) -> str | None:

@@ -17,7 +17,7 @@ from events.forms import RejectedFilter, ResubmitForm
 from events.ingest import NotStored
 from events.masked_json import pretty
 from events.models import RejectedEvent
-from trackstack_site.guard import needs
+from trackstack_site.guard import key_of, needs
 
 VIEW = "events.view_rejectedevent"
 CHANGE = "events.change_rejectedevent"
@@ -29,7 +29,7 @@ def index(request: HttpRequest) -> HttpResponse:
     form = RejectedFilter(request.GET or None)
     filters = form.values() if form.is_bound else {}
     before = request.GET.get("before", "")
-    rows, older = rejections.page(filters, int(before) if before.isascii() and before.isdigit() else None)
+    rows, older = rejections.page(filters, key_of(before))
     kept = {name: value for name, value in request.GET.items() if value and name != "before"}
     context = {
         "form": form,

@@ -102,9 +102,20 @@ def test_private_addresses_are_refused_without_connecting(host: str, settings: A
 
 
 def test_mapped_and_special_addresses_are_private_too() -> None:
-    for address in ("::ffff:127.0.0.1", "fe80::1%eth0", "224.0.0.1", "100.64.0.1", "fd00::1"):
+    for address in (
+        "::ffff:127.0.0.1",
+        "fe80::1%eth0",
+        "224.0.0.1",
+        "100.64.0.1",
+        "fd00::1",
+        "64:ff9b::7f00:1",
+        "2002:7f00:1::",
+        "fec0::1",
+        "::7f00:1",
+    ):
         assert not door.may_reach("x.example", 443, address)
     assert door.may_reach("x.example", 443, "93.184.216.34")
+    assert door.may_reach("x.example", 443, "2606:2800:220:1::1")
 
 
 def test_a_permitted_name_and_the_sandbox_are_reached(url: str, settings: Any) -> None:

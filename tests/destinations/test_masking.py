@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 from destinations.masking import email, masked
 
@@ -42,3 +43,20 @@ def test_nul_cannot_reach_the_database() -> None:
 def test_email_keeps_what_recognises_and_no_more() -> None:
     assert email("ada@example.com") == "a***@example.com"
     assert email("nonsense") == "***"
+
+
+def test_a_long_run_of_letters_costs_no_more_than_its_length() -> None:
+    """Counted in steps, not in seconds: a pattern that begins again at each letter would begin 50,000 times."""
+    from destinations.masking import _EMAIL
+
+    text = "x" * 50_000
+    assert _EMAIL.search(text) is None
+    assert len(list(re.finditer(r"(?<![\w.+%-])(?=[\w.+%-])", text))) == 1
+
+
+def test_numbers_capitals_and_ipv6_are_masked_too() -> None:
+    text = masked('{"Phone": 14155550199, "Full_Name": "Zebulon", "note": "from 2001:db8::1 at 10:20:30"}')
+    assert "1415" not in text
+    assert "Zebulon" not in text
+    assert "2001:db8" not in text
+    assert "10:20:30" in text

@@ -103,7 +103,9 @@ def test_filters() -> None:
     assert ids(reason="refused", detail="Invalid parameter") == ["e1"]
     assert ids(since=later.strftime("%Y-%m-%dT%H:%M:%S")) == []
     assert ids(until=later.strftime("%Y-%m-%dT%H:%M:%S")) == ["e1", "e2"]
-    assert ids(state="nonsense", destination="x", before="y") == ["e1", "e2"]
+    for nonsense in ({"state": "nonsense"}, {"destination": "9999"}, {"before": "y"}, {"before": "9" * 4500}):
+        assert ids(**nonsense) == [], "a filter that makes no sense matches nothing, rather than everything"
+    assert ids(since="0001-01-01T00:00", until="9999-12-31T23:59") == ["e1", "e2"]
 
 
 def test_pages_follow_the_primary_key(monkeypatch: pytest.MonkeyPatch, django_assert_max_num_queries: Any) -> None:

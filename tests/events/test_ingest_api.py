@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 from datetime import timedelta
 from typing import Any
-from unittest.mock import patch
+from unittest.mock import DEFAULT, patch
 
 import pytest
 from django.db import OperationalError
@@ -13,7 +14,9 @@ from django.test import Client
 from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from psycopg.errors import DeadlockDetected
 
+from events import ingest
 from events.api import authentication
 from events.models import ApiKey, Event, IngestBatch, RejectedEvent
 from routing import snapshot
@@ -243,3 +246,25 @@ def test_no_body_gives_a_5xx(key: str, body: bytes) -> None:
     if response.status_code == 202:
         answer = response.json()
         assert answer["received"] == answer["accepted"] + answer["duplicates"] + len(answer["rejected"])
+
+
+@pytest.mark.parametrize("origin", ["http://[", "https://[::1", "http://a]b", "null", "\u00e9"])
+def test_no_origin_gives_a_5xx(key: str, origin: str) -> None:
+    assert post([event()], key, headers={"origin": origin}).status_code == 403
+    assert Client().options(f"/events?key={key}", headers={"origin": origin}).status_code == 204
+    assert Client().options("/events", headers={"origin": origin}).status_code == 204
+
+
+def test_a_chunked_body_is_read(key: str) -> None:
+    body = json.dumps([event("SignUp", "chunked")]).encode()
+    environ = {"HTTP_TRANSFER_ENCODING": "chunked", "CONTENT_TYPE": "application/json", "wsgi.input": io.BytesIO(body)}
+    response = Client().generic("POST", "/events", headers={"x-ts-key": key}, **environ)
+    assert (response.status_code, Event.objects.get().event_id) == (202, "chunked")
+
+
+def test_a_deadlock_is_a_race_and_is_tried_again(key: str) -> None:
+    deadlock = OperationalError("deadlock detected")
+    deadlock.__cause__ = DeadlockDetected()
+    real = ingest._store
+    with patch("events.ingest._store", side_effect=[deadlock, DEFAULT], wraps=real):
+        assert post([event()], key).status_code == 202

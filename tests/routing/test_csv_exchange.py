@@ -203,7 +203,7 @@ def test_names_and_ids(ads: Destination) -> None:
 def test_a_mode_alone(ads: Destination, crm: Destination) -> None:
     def change(row: dict[str, str]) -> None:
         if row["destination"] == "Ads — EU":
-            row["mode"] = "Everything"
+            row.update(mode="Everything", enabled="")
 
     text = edited(change)
     assert plan(text).sentences[0] == "Ads — EU: mode Recommended → Everything"
@@ -212,6 +212,18 @@ def test_a_mode_alone(ads: Destination, crm: Destination) -> None:
     assert ads.event_mode == "everything"
     rows = {row["event"]: row["enabled"] for row in table(exported()) if row["platform"] == "csv_ads"}
     assert (rows["PageView"], rows["Refund"]) == ("true", "false")
+
+
+def test_switches_that_contradict_a_new_mode_are_asked_about(ads: Destination, crm: Destination) -> None:
+    def change(row: dict[str, str]) -> None:
+        if row["destination"] == "Ads — EU":
+            row["mode"] = "everything"
+
+    with pytest.raises(CsvError) as caught:
+        import_csv(edited(change), actor="test")
+    assert "is off here, but not in the new mode everything of Ads — EU" in caught.value.errors[0]
+    ads.refresh_from_db()
+    assert ads.event_mode == "recommended"
 
 
 def test_an_export_of_another_installation_makes_this_one_alike(ads: Destination, crm: Destination) -> None:

@@ -29,6 +29,7 @@ class Ads(Platform):
     label = "Ads"
     kind = Kind.ADS
     events = {"SignUp": "CompleteRegistration", "Purchase": "Purchase", "PlanUpgrade": "Purchase", "Refund": None}
+    events |= {"StartTrial": "StartTrial", "WorkspaceCreated": "WorkspaceCreated"}
     recommended = frozenset({"SignUp", "Purchase"})
     native_id = NativeId(label="Conversion id", pattern=r"[0-9]{3,6}", help="Copy it from the account.", required=False)
 

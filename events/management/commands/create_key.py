@@ -44,7 +44,7 @@ class Command(BaseCommand):
             _, text = issue_key(source, label, expires_at=expires_at)
         self.stdout.write(f"Source {source.name} {'was created' if is_new else 'existed already'}.")
         if is_new:
-            self.stdout.write("It takes events from servers only; add allowed origins for browsers in Sources & keys.")
+            self.stdout.write("It takes events from servers only; allow browser origins in Configure → Sources.")
         if not source.is_active:
             self.stdout.write("The source is switched off: it accepts nothing until it is switched on.")
         ends = f"expires on {expires_at:%Y-%m-%d}" if expires_at else "does not expire"

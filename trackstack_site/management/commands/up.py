@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import signal
 import socket
@@ -11,16 +12,18 @@ import sys
 import time
 import urllib.request
 from io import StringIO
-from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
-from trackstack_site import processes
+from trackstack_site import env, processes
+from trackstack_site.embedded import EmbeddedError
 
 READY_SECONDS = 60
+WATCH_SECONDS = 2.0
 
 
 class Command(BaseCommand):
@@ -28,10 +31,39 @@ class Command(BaseCommand):
     requires_system_checks: list[Any] = []
 
     def add_arguments(self, parser: Any) -> None:
-        parser.add_argument("--port", type=int, default=int(os.environ.get("PORT") or 8000))
+        parser.add_argument("--port", type=int, default=None, help="Default: the environment variable PORT, or 8000.")
         parser.add_argument("--no-demo", action="store_true", help="No demo data and no sandbox.")
 
-    def handle(self, *, port: int, no_demo: bool, **options: Any) -> None:
+    def handle(self, *, port: int | None, no_demo: bool, **options: Any) -> None:
+        try:
+            port = env.read_int("PORT", 8000, minimum=1) if port is None else port
+        except ImproperlyConfigured as error:
+            raise CommandError(str(error)) from None
+        lock = self.lock(port)  # kept open for the life of this process: two beats would do everything twice
+        try:
+            self.bring_up(port, no_demo=no_demo)
+        except KeyboardInterrupt:
+            settings.EMBEDDED.release()
+            raise CommandError("Stopped before it was up.", returncode=130) from None
+        finally:
+            lock.close()
+
+    def lock(self, port: int) -> IO[str]:
+        """One `make run` a home folder. Raises CommandError that says where the other one is."""
+        folder = settings.TRACKSTACK_HOME / "run"
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "up.lock").open("a+")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise CommandError(f"TrackStack runs already from {settings.TRACKSTACK_HOME}: {lock.read()}") from None
+        lock.truncate(0)
+        lock.write(f"http://localhost:{port}/ (process {os.getpid()})")
+        lock.flush()
+        return lock
+
+    def bring_up(self, port: int, *, no_demo: bool) -> None:
         if not _is_free(settings.WEB_HOST, port):
             raise CommandError(f"Port {port} is in use. Choose another one: make run PORT={port + 1}")
         self.say("Starting PostgreSQL and Valkey …")
@@ -64,7 +96,6 @@ class Command(BaseCommand):
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        _keep_pid(settings.TRACKSTACK_HOME / "run" / "up.pid")
         stopping = False
 
         def stop(*_: Any) -> None:
@@ -86,7 +117,7 @@ class Command(BaseCommand):
             elif not stopping:
                 stop()
                 raise CommandError(f"It did not come up; see {settings.TRACKSTACK_HOME}/log/web.log")
-            supervisor.wait()
+            self.watch(supervisor)
         finally:
             stop()
             supervisor.wait()
@@ -94,6 +125,22 @@ class Command(BaseCommand):
             self.say("Stopped. The data stays in " + str(settings.TRACKSTACK_HOME))
         if supervisor.returncode and not stopping:
             raise CommandError(f"The supervisor ended; see {settings.TRACKSTACK_HOME}/log/supervisord.log")
+
+    def watch(self, supervisor: subprocess.Popen[bytes]) -> None:
+        """Until the supervisor ends. It restarts what it started; the engines are not its own, and are kept up here."""
+        while True:
+            try:
+                supervisor.wait(WATCH_SECONDS)
+                return
+            except subprocess.TimeoutExpired:
+                pass
+            try:
+                if settings.IS_EMBEDDED:
+                    settings.EMBEDDED.acquire_postgres()
+                if not settings.BROKER_URL:
+                    settings.EMBEDDED.acquire_valkey()
+            except EmbeddedError as error:
+                self.say(f"An engine is down and does not come up again yet: {error}")
 
     def wait_until_ready(self, url: str, supervisor: subprocess.Popen[bytes]) -> bool:
         deadline = time.monotonic() + READY_SECONDS
@@ -109,7 +156,7 @@ class Command(BaseCommand):
         url = f"http://localhost:{port}"
         lines = ["", f"  TrackStack is up:  {url}/", ""]
         if password:
-            lines += [f"  Log in as          demo / {password}   (also: marketer, viewer; same password)", ""]
+            lines += [f"  Log in as          demo / {password}   (also: marketer, engineer, viewer; same password)", ""]
         if key:
             body = '{"events":[{"event":"SignUp","eventId":"hello-\'$RANDOM\'","email":"ada@example.com"}]}'
             lines += [
@@ -148,7 +195,3 @@ def _read(text: str, name: str) -> str:
         if line.startswith(f"{name}="):
             return line.partition("=")[2]
     return ""
-
-
-def _keep_pid(path: Path) -> None:
-    path.write_text(str(os.getpid()))
