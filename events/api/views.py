@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import threading
 from typing import Any
 
 from csp.decorators import csp_update
@@ -33,6 +34,10 @@ from events.keys import split_key
 from events.models import Source
 
 PREFLIGHT_SECONDS = 600
+SLOT_WAIT_SECONDS = 0.25
+# Fewer than the process has threads: when the database stalls, the others go on answering, with 503 and at once,
+# instead of every request piling up behind it.
+_slots = threading.BoundedSemaphore(max(1, settings.WEB_THREADS - 2))
 
 
 class JSONOnly(BaseContentNegotiation):
@@ -72,12 +77,18 @@ class EventsView(APIView):
             sdk=request.META.get("HTTP_X_TS_SDK", "")[:64].replace("\x00", ""),
             is_browser=bool(origin),
         )
+        if not _slots.acquire(timeout=SLOT_WAIT_SECONDS):
+            raise Problem(
+                503, "overloaded", "More events arrive than can be stored just now; send them again.", retry_after=1
+            )
         try:
             receipt = accept_batch(read_body(request), sender)
         except ContractError as error:
             raise Problem(error.status, error.code, error.detail) from None
         except NotStored:
             raise not_stored() from None
+        finally:
+            _slots.release()
         note_use(key)
         if receipt.rejected and not receipt.accepted and not receipt.duplicates:
             raise Problem(

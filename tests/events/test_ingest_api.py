@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 from datetime import timedelta
 from typing import Any
 from unittest.mock import DEFAULT, patch
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from psycopg.errors import DeadlockDetected
 
 from events import ingest
-from events.api import authentication
+from events.api import authentication, views
 from events.models import ApiKey, Event, IngestBatch, RejectedEvent
 from routing import snapshot
 from tests.factories import event, make_destination, make_key, make_source
@@ -158,6 +159,19 @@ def test_a_database_that_is_away_while_the_key_is_looked_up_is_503_too() -> None
     with patch("events.api.authentication.ApiKey.objects.filter", side_effect=OperationalError("gone")):
         response = post([event()], key)
     assert (response.status_code, response.json()["code"], response["Retry-After"]) == (503, "not_stored", "2")
+
+
+def test_when_every_slot_is_taken_the_answer_is_503_and_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    key = make_key()
+    monkeypatch.setattr("events.api.views._slots", threading.BoundedSemaphore(1))
+    monkeypatch.setattr("events.api.views.SLOT_WAIT_SECONDS", 0.01)
+    views._slots.acquire()
+    response = post([event()], key)
+    assert (response.status_code, response.json()["code"], response["Retry-After"]) == (503, "overloaded", "1")
+    views._slots.release()
+    assert post([event()], key).status_code == 202
+    assert post(b"{", key).status_code == 400
+    assert post([event()], key).status_code == 202, "a refused request gives its slot back"
 
 
 def test_keys_by_bearer_and_query_and_text_plain_beacons() -> None:
