@@ -157,4 +157,13 @@ def _event(dice: random.Random, name: str, person: dict[str, Any]) -> dict[str, 
     if name in ("Purchase", "SubscriptionStarted", "PlanUpgrade", "Refund"):
         event |= {"value": dice.choice((49, 99, 249, 990)), "currency": "USD", "orderId": secrets.token_hex(4)}
         event |= {"transactionId": f"txn-{secrets.token_hex(4)}", "plan": dice.choice(("team", "growth", "scale"))}
+    # Now and then something is wrong, as in life, so that the screens for it are not empty.
+    if dice.random() < 0.01:
+        event["event"] = name[0].lower() + name[1:]
+    elif dice.random() < 0.01:
+        event["platformParams"] = {
+            platform.key: {"action_source": "carrier pigeon"}
+            for platform in platforms.every()
+            if platform.kind == Kind.ADS
+        }
     return event

@@ -158,7 +158,7 @@ class Command(BaseCommand):
         if password:
             lines += [f"  Log in as          demo / {password}   (also: marketer, engineer, viewer; same password)", ""]
         if key:
-            body = '{"events":[{"event":"SignUp","eventId":"hello-\'$RANDOM\'","email":"ada@example.com"}]}'
+            body = '{"events":[{"event":"SignUp","eventId":"hello-\'$(date +%s)\'","email":"ada@example.com"}]}'
             lines += [
                 "  Send an event:",
                 "",
