@@ -186,7 +186,8 @@ class Meta(base.Platform):
 def _refused(error: dict[str, Any], response: Response, count: int) -> Outcome:
     code, subcode = (value if isinstance(value := error.get(k), int) else 0 for k in ("code", "error_subcode"))
     said = error.get("error_user_msg") or error.get("message") or "no reason given"
-    detail = masked(f"Meta error {code}/{subcode}: {said} (trace {error.get('fbtrace_id', 'unknown')})", cap=300)
+    # Without the trace id, which the attempt's answer keeps: equal causes must read equal to be one group.
+    detail = masked(f"Meta error {code}/{subcode}: {said}", cap=300)
     after = base.retry_after(response)
     if code in BUSY or response.status == 429:
         return Outcome(result=Result.RETRY, detail=detail, after=BUSY_SECONDS if after is None else after)
