@@ -34,6 +34,9 @@ lint: setup ## ruff, mypy, import rules, missing migrations
 	@$(RUN) manage.py makemigrations --check --dry-run
 	@$(RUN) manage.py check
 
+bench: setup ## Measure everything beside the machine's limits (ONLY=ingest,build; QUICK=1; PUBLISH=1 draws the chart)
+	@$(RUN) -m bench $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick) $(if $(PUBLISH),--publish)
+
 lock: setup ## Pin every dependency again, with hashes
 	@sh .ci/lock "$(RUN)"
 
