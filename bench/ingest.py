@@ -27,7 +27,7 @@ COPY_TABLE = "bench_event"
 
 
 def run(stack: Installation, *, quick: bool) -> list[Row]:
-    rounds, seconds = (2, 2.0) if quick else (5, 4.0)
+    rounds, seconds = (2, 1.5) if quick else (5, 4.0)
     stack.make_destinations("meta", "linkedin", "webhook")
     stack.run_web()
     stack.run_sink()

@@ -21,7 +21,7 @@ TARGETS = {2: 1.8, 4: 3.2}
 
 
 def run(stack: Installation, *, quick: bool) -> list[Row]:
-    rounds, seconds = (2, 3.0) if quick else (5, 6.0)
+    rounds, seconds = (1, 3.0) if quick else (5, 6.0)
     scale = _Scale(stack, seconds)
     try:
         stack.make_destinations(*["webhook"] * DESTINATIONS)
