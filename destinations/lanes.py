@@ -7,7 +7,9 @@ from datetime import datetime
 from django.conf import settings
 from django.db import connection
 
-LANE_SECONDS = 2 * settings.DELIVERY_LEASE.total_seconds()
+# No longer than the lease of the rows, which a claim never outlasts: a killed worker must not bar the way for longer
+# than its rows do.
+LANE_SECONDS = settings.DELIVERY_LEASE.total_seconds()
 
 
 class Lane:
