@@ -77,6 +77,7 @@ class _Ingest:
         self.lines = copy_lines(stack.source_id, 40)
         self.cpu: list[tuple[float, float, int]] = []
         self.bytes: list[float] = []
+        self.copy_bytes: list[float] = []
         self.wal: list[float] = []
         self.refused: dict[str, list[int]] = {"batches": [], "singles": [], "calm": []}
 
@@ -111,7 +112,12 @@ class _Ingest:
         dsn = self.stack.engines.database_url
         each = CONNECTIONS // PROCESSES
         arguments = [(dsn, self.lines, each, process, self.seconds) for process in range(PROCESSES)]
-        return float(sum(in_processes(copy_rows, arguments)) / self.seconds)
+        counted = sum(in_processes(copy_rows, arguments))
+        stored, size = self.stack.sql(f"SELECT count(*), pg_total_relation_size('{COPY_TABLE}') FROM {COPY_TABLE}")[0]
+        if stored < counted:
+            raise RuntimeError(f"{counted} rows were counted, {stored} are stored")
+        self.copy_bytes.append(size / stored)
+        return float(counted / self.seconds)
 
     def null_batches(self, number: int) -> float:
         return drive(self.plan(port=self.stack.sandbox_port, seconds=self.seconds / 2, warm_up=0.3)).per_second
@@ -140,7 +146,13 @@ class _Ingest:
         return [
             Row(name="ingest cost, web", value=web, unit="CPU s per million events"),
             Row(name="ingest cost, PostgreSQL", value=database, unit="CPU s per million events"),
-            Row(name="ingest cost, tables and indexes", value=median(self.bytes), unit="bytes per event"),
+            Row(
+                name="ingest cost, tables and indexes",
+                value=median(self.bytes),
+                unit="bytes per event",
+                limit=median(self.copy_bytes),
+                limit_name="with COPY alone",
+            ),
             Row(name="ingest cost, write-ahead log", value=median(self.wal), unit="bytes per event"),
         ]
 
@@ -218,7 +230,7 @@ def copy_rows(start: Any, dsn: str, batches: list[list[bytes]], connections: int
         key = (1 << 50) * (1 + process) + (1 << 40) * number
         with psycopg.connect(dsn, autocommit=True) as connection, connection.cursor() as cursor:
             ready.wait()
-            is_set.wait()
+            is_set.wait(60)
             opens, closes = moment[0] + 1.0, moment[0] + 1.0 + seconds
             at = 0
             while time.monotonic() < closes:
@@ -232,9 +244,10 @@ def copy_rows(start: Any, dsn: str, batches: list[list[bytes]], connections: int
                     counts[number] += len(lines)
                 key, at = key + 128, at + 1
 
-    ready = threading.Barrier(connections + 1)
+    ready = threading.Barrier(connections + 1, timeout=20)
     threads = [threading.Thread(target=work, args=(number,)) for number in range(connections)]
     for thread in threads:
+        thread.daemon = True
         thread.start()
     ready.wait()
     moment.append(start())

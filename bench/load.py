@@ -23,6 +23,7 @@ import msgspec
 
 from bench import samples
 
+LONGEST_SECONDS = 120
 START_SECONDS = 0.3
 """Between "all are ready" and the first request."""
 
@@ -106,21 +107,28 @@ def in_processes(target: Any, arguments: list[tuple[Any, ...]]) -> list[Any]:
             pipes.append(ours)
             children.append(child)
         for pipe in pipes:
-            pipe.recv()
+            _receive(pipe, "ready")
         begin = time.monotonic() + START_SECONDS
         for pipe in pipes:
             pipe.send(begin)
-        answers = [pipe.recv() for pipe in pipes]
+        answers = [_receive(pipe) for pipe in pipes]
     finally:
         for child in children:
             child.join(0.5)
             if child.is_alive():
                 child.terminate()
                 child.join()
-    for answer in answers:
-        if isinstance(answer, str):
-            raise RuntimeError(answer)
     return answers
+
+
+def _receive(pipe: Connection, expected: str = "") -> Any:
+    """What a process says; an error it met, or silence, is raised here."""
+    if not pipe.poll(LONGEST_SECONDS):
+        raise RuntimeError(f"a measuring process said nothing for {LONGEST_SECONDS} s")
+    said = pipe.recv()
+    if isinstance(said, str) and said != expected:
+        raise RuntimeError(said)
+    return said
 
 
 def _child(pipe: Connection, target: Any, values: tuple[Any, ...]) -> None:
