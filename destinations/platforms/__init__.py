@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import import_module
+from importlib.metadata import entry_points
 
 from destinations.platforms.base import Platform
 
@@ -15,16 +16,30 @@ PLATFORMS: dict[str, str] = {
 }
 
 
+ENTRY_POINTS = "trackstack.platforms"
+"""An installed package adds platforms under this group: `mykey = "my_package.module:MyPlatform"`."""
+
+
+@cache
+def installed() -> dict[str, str]:
+    """Platforms from outside the tree, key → `module:Class`. A key of ours cannot be taken over."""
+    return {point.name: point.value for point in entry_points(group=ENTRY_POINTS) if point.name not in PLATFORMS}
+
+
+def keys() -> list[str]:
+    return [*PLATFORMS, *installed()]
+
+
 @cache
 def get(key: str) -> Platform:
     """The adapter of a platform. Raises KeyError with the known keys when there is none."""
-    try:
-        module, _, name = PLATFORMS[key].rpartition(".")
-    except KeyError:
-        raise KeyError(f"unknown platform {key!r}; known: {', '.join(PLATFORMS)}") from None
+    path = PLATFORMS.get(key) or installed().get(key, "").replace(":", ".")
+    if not path:
+        raise KeyError(f"unknown platform {key!r}; known: {', '.join(keys())}")
+    module, _, name = path.rpartition(".")
     platform: Platform = getattr(import_module(module), name)()
     return platform
 
 
 def every() -> list[Platform]:
-    return [get(key) for key in PLATFORMS]
+    return [get(key) for key in keys()]

@@ -10,7 +10,7 @@ import enum
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar
 
@@ -68,6 +68,60 @@ class NativeId(msgspec.Struct, frozen=True, kw_only=True):
     example: str = ""
 
 
+class Version(msgspec.Struct, frozen=True, kw_only=True):
+    """The API version a platform is spoken to in: one setting, with the vendor's end dates beside it."""
+
+    default: str
+    sunsets: Mapping[str, date] = {}
+    """Version → the day on which the vendor switches it off (or announced to); a version not listed has none known."""
+    source: str = ""
+    """Where the vendor announces these dates."""
+
+
+class TestMode(msgspec.Struct, frozen=True, kw_only=True):
+    """How the platform takes a test event. `build` acts on it when `config[TEST]` is set."""
+
+    how: str
+    """One sentence for the marketer: where the event shows up, and whether it counts."""
+    needs: str = ""
+    """Name of the field that must be filled for it (a test code); empty: none."""
+
+
+TEST = "send_as_test"
+"""Key of the configuration that is set while *Send as test* builds; not a field."""
+
+
+class Token(msgspec.Struct, frozen=True, kw_only=True):
+    """A short-lived access token, as a token endpoint gave it."""
+
+    access_token: str
+    expires_in: float | None = None
+    """Seconds; None: the vendor does not say, so it holds until it is refused."""
+    refresh_token: str = ""
+    """A new refresh token, where the vendor rotates them: it replaces the stored one."""
+    extra: dict[str, str] = {}
+    """What else later requests need (Salesforce's instance_url), reachable as `oauth.<name>`."""
+
+
+ACCESS_TOKEN = "oauth.access_token"  # noqa: S105
+"""Key of the configuration under which `build` finds the current token. A dot: no field can be called so."""
+
+
+class OAuth:
+    """How a platform gets its access tokens. Pure; `destinations.tokens` does the fetching and keeps the result.
+
+    The token is fetched ahead of its end, once for all workers, and handed to `build` as `config[ACCESS_TOKEN]`.
+    """
+
+    def request(self, config: Config, now: datetime) -> Request | None:
+        """The request to the token endpoint; None when this configuration needs no token (it has a lasting one)."""
+        raise NotImplementedError
+
+    def read(self, response: Response) -> Token | Outcome:
+        """The token, or what its refusal means: CONFIG (ask for new credentials) or RETRY."""
+        raise NotImplementedError
+
+
 class Item(msgspec.Struct, frozen=True, kw_only=True):
     """One delivery as an adapter sees it."""
 
@@ -93,6 +147,9 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     headers: dict[str, str]
     body: bytes
     items: tuple[Item, ...]
+    before: tuple[Request, ...] = ()
+    """Requests that must succeed first, in order (upsert the contact, then send its event). Each carries items of this
+    one. An item that one of them fails takes that outcome; the others are built and sent again without it."""
 
 
 class Skip(msgspec.Struct, frozen=True, kw_only=True):
@@ -151,6 +208,9 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 OK = Outcome(result=Result.OK)
 
+TOKEN_EXPIRED = "token_expired"  # noqa: S105
+"""Reason of a CONFIG outcome that a fresh access token may mend: delivery fetches one before it holds the destination."""
+
 LONGEST_RETRY_AFTER = 86_400.0
 """Seconds. What asks for more is a mistake or means never; both are better asked again tomorrow."""
 RETRY_STATUSES = frozenset({408, 425, 429})
@@ -198,6 +258,17 @@ class Platform:
     is_builtin: ClassVar[bool] = False
     """Delivered by being stored: no request is made (the built-in warehouse)."""
     docs_url: ClassVar[str] = ""
+    version: ClassVar[Version | None] = None
+    """None: the API has no versions. Otherwise there is a field `api_version`."""
+    oauth: ClassVar[OAuth | None] = None
+    test_mode: ClassVar[TestMode | None] = None
+    """None: the platform has no way to take a test event."""
+    plain_identity: ClassVar[frozenset[str]] = frozenset()
+    """Attributes of Payload that leave in plain because the vendor takes them in no other form."""
+    url_secrets: ClassVar[frozenset[str]] = frozenset()
+    """Secret fields that the vendor takes in the URL only; they are masked wherever a URL is kept."""
+    is_json: ClassVar[bool] = True
+    """Whether request bodies are JSON or one JSON document a line."""
 
     # --- describing -----------------------------------------------------------------------------
     def native_name(self, event: str) -> str:
@@ -217,6 +288,12 @@ class Platform:
     @property
     def secret_names(self) -> frozenset[str]:
         return frozenset(field.name for field in self.fields if field.secret)
+
+    def sunset(self, config: Config) -> date | None:
+        """The day on which the configured API version ends, where the vendor has named one."""
+        if self.version is None:
+            return None
+        return self.version.sunsets.get(config.get("api_version") or self.version.default)
 
     # --- working ----------------------------------------------------------------------------------
     def build(self, items: Sequence[Item], config: Config, now: datetime) -> Built:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -87,6 +87,13 @@ class LinkedIn(base.Platform):
         example="10000001",
     )
     docs_url = "https://learn.microsoft.com/linkedin/marketing/integrations/ads-reporting/conversions-api"
+    version = base.Version(
+        default=VERSION,
+        # Each monthly version lives for a year. Source: "Versioning" on the same site.
+        sunsets={f"{year}{month:02}": date(year + 1, month, 15) for year in (2025, 2026) for month in range(1, 13)},
+        source="https://learn.microsoft.com/linkedin/marketing/versioning",
+    )
+    plain_identity = frozenset({"external_id"})
     fields = (
         Field(name="access_token", label="Conversions API token", secret=True, required=True,
               pattern=r"[A-Za-z0-9_-]{60,2048}",

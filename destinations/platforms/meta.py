@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -84,6 +84,18 @@ class Meta(base.Platform):
     max_body_bytes = 8 * 1024 * 1024  # ours: the vendor documents none
     max_age = timedelta(days=7)
     docs_url = "https://developers.facebook.com/docs/marketing-api/conversions-api/get-started"
+    version = base.Version(
+        default=VERSION,
+        sunsets={
+            "v21.0": date(2027, 1, 21), "v22.0": date(2027, 5, 20), "v23.0": date(2027, 10, 8),
+            "v24.0": date(2028, 2, 18), "v25.0": date(2028, 7, 29),
+        },
+        source="https://developers.facebook.com/docs/graph-api/changelog",
+    )  # fmt: skip
+    test_mode = base.TestMode(
+        how="It shows up in Events Manager → Test events; Meta uses it like a real one, so send made-up people.",
+        needs="test_event_code",
+    )
     fields = (
         Field(name="pixel_id", label="Pixel / Dataset ID", required=True, pattern=r"\d{10,20}",
               example="1234567890123456", help="Events Manager → Data sources → your dataset → Settings"),

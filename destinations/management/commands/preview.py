@@ -25,7 +25,7 @@ import msgspec
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from destinations import platforms
-from destinations.platforms.base import Config, Item, Platform, Request
+from destinations.platforms.base import ACCESS_TOKEN, Config, Item, Platform, Request
 from events import contract
 from routing.policy import DestinationRule, EventRule, Mode, SourceRule, decide
 
@@ -45,7 +45,7 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []  # they may need a database
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--platform", required=True, choices=sorted(platforms.PLATFORMS))
+        parser.add_argument("--platform", required=True, choices=sorted(platforms.keys()))
         parser.add_argument("--config", type=Path, help="JSON file: config, native_ids, native_names")
         parser.add_argument("--now", type=moment, help="Time of sending, ISO 8601; default: now")
 
@@ -115,12 +115,18 @@ def preview(platform: Platform, settings: Settings, body: bytes, now: datetime) 
                 native_id=rule.native_ids.get(event.name, ""),
             )
         )
-    built = platform.build(items, settings.config, now)
+    config = dict(settings.config)
+    if platform.oauth is not None:
+        config.setdefault(ACCESS_TOKEN, "***")  # a real one would be fetched, and hidden here
+    built = platform.build(items, config, now)
     skipped += [
         {"event_id": skip.item.event_id, "reason": skip.reason, "detail": skip.detail} for skip in built.skipped
     ]
     hidden = secret_texts(platform, settings.config)
-    return {"requests": [shown(request, hidden) for request in built.requests], "skipped": skipped}
+    return {
+        "requests": [shown(part, hidden) for whole in built.requests for part in (*whole.before, whole)],
+        "skipped": skipped,
+    }
 
 
 def rule_of(platform: Platform, settings: Settings) -> DestinationRule:

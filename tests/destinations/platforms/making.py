@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from destinations import platforms
 from destinations.platforms.base import Built, Item, Request
 from events.payload import Payload
 
@@ -14,11 +17,18 @@ NOW = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
 NOW_MS = 1_795_435_200_000
 HOUR_MS = 3_600_000
 
-CONFIG: dict[str, dict[str, str]] = {
+GOLDEN = Path(__file__).resolve().parents[2] / "golden"
+
+
+def _config(key: str) -> dict[str, str]:
+    """The configuration of the platform's golden Purchase: complete and valid, whatever else is configured there."""
+    case = json.loads((GOLDEN / key / "purchase.json").read_text(encoding="utf-8"))
+    config: dict[str, str] = case["config"]
+    return config
+
+
+CONFIG: dict[str, dict[str, str]] = {key: _config(key) for key in platforms.PLATFORMS} | {
     "meta": {"pixel_id": "1234567890123456", "access_token": "EAAB" + "x" * 60},
-    "linkedin": {"access_token": "AQX" + "y" * 80},
-    "webhook": {"url": "https://hooks.example/events", "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"},
-    "warehouse": {},
 }
 
 
@@ -33,7 +43,7 @@ def item(event: str = "SignUp", platform: Any = None, **fields: Any) -> Item:
         "native_name": platform.native_name(event) if platform is not None else "",
     }
     if platform is not None and platform.native_id is not None:
-        defaults["native_id"] = "12345678"
+        defaults["native_id"] = platform.native_id.example
     return Item(payload=Payload(**fields), **(defaults | own))
 
 

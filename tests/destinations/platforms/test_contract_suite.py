@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import inspect
 import math
 import re
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -17,35 +19,26 @@ from destinations import platforms, reasons
 from destinations.platforms import base
 from destinations.platforms._names import NAMES
 from destinations.platforms.base import Built, Item, Kind, Outcome, Platform, Request, Response, Result
+from events.fields import CLICK_IDS
 from events.payload import Payload
 from tests.destinations.platforms.making import CONFIG, HOUR_MS, NOW, NOW_MS, item
 
 PLATFORMS = platforms.every()
 each_platform = pytest.mark.parametrize("platform", PLATFORMS, ids=lambda platform: platform.key)
 
-RECOMMENDED = {
-    "meta": "PageView ContentView LeadCaptured DemoBooked SignUp StartTrial FirstAction AddPaymentInfo Purchase "
-    "PlanUpgrade SubscriptionRenew",
-    "linkedin": "PageView ContentView LeadCaptured DemoBooked SignUp StartTrial SalesQualifiedLead OpportunityCreated "
-    "Purchase",
-    "webhook": " ".join(NAMES),
-    "warehouse": " ".join(NAMES),
-}
-UNMAPPED = {"linkedin": "AddPaymentInfo Refund Chargeback Churned"}
-NATIVE_NAMES = {
-    ("meta", "SignUp"): "CompleteRegistration",
-    ("meta", "SubscriptionRenew"): "Subscribe",
-    ("meta", "CreditsPurchased"): "Purchase",
-    ("meta", "CheckoutStarted"): "InitiateCheckout",
-    ("meta", "Reactivated"): "Subscribe",
-    ("meta", "MeetingHeld"): "MeetingHeld",
-    ("linkedin", "EmailVerified"): "Complete Signup",
-    ("linkedin", "SubscriptionRenew"): "Purchase",
-    ("linkedin", "TeamMemberInvited"): "Invite",
-    ("linkedin", "PipelineQualified"): "Qualified Lead",
-    ("linkedin", "AdLandingPageView"): "Key Page View",
-    ("webhook", "SSOLogin"): "sso_login",
-}
+DATA = Path(__file__).resolve().parents[2] / "data"
+
+
+def rows_of(name: str) -> list[dict[str, str]]:
+    with (DATA / name).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+MAPPINGS = {row.pop("event"): row for row in rows_of("mappings.csv")}
+"""Event → platform → native name, as agreed for the product; written from the vendors' lists, not from the adapters."""
+DEFAULT_LISTS: dict[str, set[str]] = {"warehouse": set(NAMES)}
+for _row in rows_of("default_lists.csv"):
+    DEFAULT_LISTS.setdefault(_row["platform"], set()).add(_row["event"])
 
 
 # --- Declarations -------------------------------------------------------------------------------------
@@ -73,6 +66,21 @@ def test_fields_say_where_their_value_is_found(platform: Platform) -> None:
 
 
 @each_platform
+def test_what_it_declares_fits_together(platform: Platform) -> None:
+    names = {field.name for field in platform.fields}
+    assert platform.url_secrets <= platform.secret_names
+    assert platform.plain_identity <= set(Payload.__struct_fields__)
+    if platform.version is not None:
+        assert platform.version.source.startswith("https://")
+        (field,) = [field for field in platform.fields if field.name == "api_version"]
+        assert field.default == platform.version.default
+    if platform.test_mode is not None:
+        assert not platform.test_mode.needs or platform.test_mode.needs in names
+    if platform.native_id is not None:
+        assert re.fullmatch(platform.native_id.pattern, platform.native_id.example)
+
+
+@each_platform
 def test_the_configuration_is_checked_with_sentences(platform: Platform) -> None:
     config = CONFIG[platform.key]
     assert platform.problems(config) == {}
@@ -82,21 +90,17 @@ def test_the_configuration_is_checked_with_sentences(platform: Platform) -> None
 
 
 @each_platform
-def test_all_canonical_events_are_in_the_map(platform: Platform) -> None:
+def test_all_canonical_events_are_mapped_as_agreed(platform: Platform) -> None:
+    assert list(MAPPINGS) == list(NAMES)
     assert set(platform.events) == set(NAMES)
-    assert len(NAMES) == 66
-    unmapped = {event for event in NAMES if not platform.native_name(event)}
-    assert unmapped == set(UNMAPPED.get(platform.key, "").split())
-
-
-@pytest.mark.parametrize(("key", "event"), NATIVE_NAMES)
-def test_native_names(key: str, event: str) -> None:
-    assert platforms.get(key).native_name(event) == NATIVE_NAMES[key, event]
+    if platform.key in MAPPINGS["SignUp"]:
+        agreed = {event: "" if row[platform.key] == "none" else row[platform.key] for event, row in MAPPINGS.items()}
+        assert {event: platform.native_name(event) for event in NAMES} == agreed
 
 
 @each_platform
 def test_the_default_list(platform: Platform) -> None:
-    assert platform.recommended == frozenset(RECOMMENDED[platform.key].split())
+    assert platform.recommended == DEFAULT_LISTS[platform.key]
     assert all(platform.native_name(event) for event in platform.recommended)
 
 
@@ -131,7 +135,7 @@ SPECIAL: dict[str, st.SearchStrategy[Any]] = {
     "currency": st.none() | st.sampled_from(["USD", "JPY"]),
     "num_items": st.none() | st.integers(0, 10**9),
     "content_ids": st.lists(text, max_size=3),
-    "click_ids": st.dictionaries(st.sampled_from(["fbc", "fbp", "fbclid", "li_fat_id", "gclid"]), text, max_size=3),
+    "click_ids": st.dictionaries(st.sampled_from(sorted(CLICK_IDS)), text, max_size=3),
     "consent": st.dictionaries(st.sampled_from(["marketing", "analytics"]), st.booleans(), max_size=2),
     "properties": st.dictionaries(text, json_values, max_size=3),
     "platform_params": overrides,
@@ -146,7 +150,7 @@ items = st.lists(
         st.text(min_size=1, max_size=128),
         st.integers(0, 4_102_444_800_000) | st.integers(NOW_MS - HOUR_MS, NOW_MS),
         st.booleans(),
-        st.sampled_from(["", "12345678"]),
+        st.booleans(),
         payloads,
     ),
     max_size=4,
@@ -162,6 +166,7 @@ def accounted(platform: Platform, given_items: list[Item], built: Built) -> None
     assert refused == sorted(refused)
     for request in built.requests:
         assert 1 <= len(request.items) <= platform.batch_limit
+        assert all(set(part.items) <= set(request.items) and not part.before for part in request.before)
         assert all(isinstance(value, str) and "\n" not in value for value in request.headers.values())
         if platform.max_body_bytes and len(request.items) > 1:
             assert len(request.body) <= platform.max_body_bytes
@@ -182,22 +187,28 @@ def test_build_never_raises_and_accounts_for_every_item(platform: Platform, part
             occurred_ms=occurred_ms,
             payload=payload,
             native_name=platform.native_name(event) if is_resolved else "",
-            native_id=native_id,
+            native_id=platform.native_id.example if platform.native_id and has_id else "",
         )
-        for key, (event, event_id, occurred_ms, is_resolved, native_id, payload) in enumerate(parts)
+        for key, (event, event_id, occurred_ms, is_resolved, has_id, payload) in enumerate(parts)
     ]
     config = CONFIG[platform.key]
     built = platform.build(given_items, config, NOW)
     accounted(platform, given_items, built)
     secrets = [config[name] for name in platform.secret_names if config.get(name)]
-    for request in built.requests:
-        for line in request.body.splitlines():
-            msgspec.json.decode(line)
-        assert not [secret for secret in secrets if secret in request.url or secret.encode() in request.body]
+    in_url = [config[name] for name in platform.url_secrets]
+    for request in [part for whole in built.requests for part in (*whole.before, whole)]:
+        if platform.is_json:
+            for line in request.body.split(b"\n"):
+                assert not line or msgspec.json.decode(line) is not None
+        assert not [secret for secret in secrets if secret in request.url and secret not in in_url]
+        assert not [secret for secret in secrets if secret.encode() in request.body]
     assert platform.build(given_items, config, NOW) == built, "the same on every call"
 
 
-FULL = {"email": "ada@example.com", "external_id": "u1", "value": 1.0, "currency": "USD"}
+FULL = {
+    "email": "ada@example.com", "external_id": "u1", "anonymous_id": "a1", "value": 1.0, "currency": "USD",
+    "page_url": "https://app.example.com/pricing", "transaction_id": "t1",
+}  # fmt: skip
 
 
 @each_platform
@@ -222,7 +233,7 @@ def test_long_texts_are_carried_or_refused(platform: Platform) -> None:
 def test_requests_stay_below_the_size_limit(platform: Platform) -> None:
     if platform.max_body_bytes is None:
         pytest.skip("the platform has none")
-    large = [item("SignUp", platform, key=key, email="a@b.co", content_name="x" * 500_000, company_name="x" * 500_000,
+    large = [item("SignUp", platform, key=key, email="a@b.co", external_id="u", anonymous_id="a", content_name="x" * 500_000, company_name="x" * 500_000,
                   first_name="Ada", last_name="Byron") for key in range(40)]  # fmt: skip
     built = platform.build(large, CONFIG[platform.key], NOW)
     accounted(platform, large, built)
@@ -267,7 +278,7 @@ def test_ad_platforms_get_no_identity_in_plain(platform: Platform) -> None:
         pytest.skip("not an ad platform")
     (request,) = platform.build([item("SignUp", platform, **PLAIN)], CONFIG[platform.key], NOW).requests
     for name, value in PLAIN.items():
-        if (platform.key, name) != ("linkedin", "external_id"):  # LinkedIn documents it as plain
+        if name not in platform.plain_identity:
             assert value.lower().encode() not in request.body.lower(), name
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ import msgspec
 import pytest
 
 from destinations import platforms
-from destinations.platforms.base import Built, Item, Platform
+from destinations.platforms.base import Built, Item, Platform, Request
 from events.payload import Payload
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden"
@@ -34,23 +35,26 @@ def items_of(platform: Platform, entries: list[dict[str, Any]]) -> list[Item]:
     ]
 
 
-def outcome_of(built: Built) -> dict[str, Any]:
-    requests = []
-    for request in built.requests:
+def shown(request: Request) -> dict[str, Any]:
+    try:
         text = request.body.decode()
-        try:
-            body = json.loads(text)
-        except ValueError:
-            body = [json.loads(line) for line in text.splitlines()]
-        requests.append(
-            {
-                "method": request.method,
-                "url": request.url,
-                "headers": request.headers,
-                "body": body,
-                "eventIds": [item.event_id for item in request.items],
-            }
-        )
+        body = json.loads(text)
+    except UnicodeDecodeError:
+        body = {"base64": base64.b64encode(request.body).decode()}
+    except ValueError:
+        body = [json.loads(line) for line in text.splitlines()]
+    return {
+        "method": request.method,
+        "url": request.url,
+        "headers": request.headers,
+        "body": body,
+        "eventIds": [item.event_id for item in request.items],
+    }
+
+
+def outcome_of(built: Built) -> dict[str, Any]:
+    """As `manage.py preview` prints it: what must be sent before a request stands before it."""
+    requests = [shown(part) for whole in built.requests for part in (*whole.before, whole)]
     skipped = [{"eventId": skip.item.event_id, "reason": skip.reason, "detail": skip.detail} for skip in built.skipped]
     return {"requests": requests, "skipped": skipped}
 
