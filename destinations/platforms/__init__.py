@@ -26,7 +26,7 @@ def installed() -> dict[str, str]:
     return {point.name: point.value for point in entry_points(group=ENTRY_POINTS) if point.name not in PLATFORMS}
 
 
-def keys() -> list[str]:
+def known_keys() -> list[str]:
     return [*PLATFORMS, *installed()]
 
 
@@ -35,11 +35,11 @@ def get(key: str) -> Platform:
     """The adapter of a platform. Raises KeyError with the known keys when there is none."""
     path = PLATFORMS.get(key) or installed().get(key, "").replace(":", ".")
     if not path:
-        raise KeyError(f"unknown platform {key!r}; known: {', '.join(keys())}")
+        raise KeyError(f"unknown platform {key!r}; known: {', '.join(known_keys())}")
     module, _, name = path.rpartition(".")
     platform: Platform = getattr(import_module(module), name)()
     return platform
 
 
 def every() -> list[Platform]:
-    return [get(key) for key in keys()]
+    return [get(key) for key in known_keys()]

@@ -209,7 +209,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 OK = Outcome(result=Result.OK)
 
 TOKEN_EXPIRED = "token_expired"  # noqa: S105
-"""Reason of a CONFIG outcome that a fresh access token may mend: delivery fetches one before it holds the destination."""
+"""Reason of a CONFIG outcome that a fresh access token may mend: one is fetched before the destination is held."""
 
 LONGEST_RETRY_AFTER = 86_400.0
 """Seconds. What asks for more is a mistake or means never; both are better asked again tomorrow."""

@@ -54,7 +54,7 @@ def choose(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @needs(ADD)
 def create(request: HttpRequest, platform_key: str) -> HttpResponse:
-    if platform_key not in platforms.keys() or platforms.get(platform_key).is_builtin:
+    if platform_key not in platforms.known_keys() or platforms.get(platform_key).is_builtin:
         raise Http404
     platform = platforms.get(platform_key)
     form = DestinationForm(platform, data=request.POST or None, initial={"name": _free_name(platform.label)})

@@ -45,7 +45,7 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []  # they may need a database
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--platform", required=True, choices=sorted(platforms.keys()))
+        parser.add_argument("--platform", required=True, choices=sorted(platforms.known_keys()))
         parser.add_argument("--config", type=Path, help="JSON file: config, native_ids, native_names")
         parser.add_argument("--now", type=moment, help="Time of sending, ISO 8601; default: now")
 

@@ -233,8 +233,9 @@ def test_long_texts_are_carried_or_refused(platform: Platform) -> None:
 def test_requests_stay_below_the_size_limit(platform: Platform) -> None:
     if platform.max_body_bytes is None:
         pytest.skip("the platform has none")
-    large = [item("SignUp", platform, key=key, email="a@b.co", external_id="u", anonymous_id="a", content_name="x" * 500_000, company_name="x" * 500_000,
-                  first_name="Ada", last_name="Byron") for key in range(40)]  # fmt: skip
+    person = {"email": "a@b.co", "external_id": "u", "anonymous_id": "a", "first_name": "Ada", "last_name": "Byron"}
+    long = {"content_name": "x" * 500_000, "company_name": "x" * 500_000}
+    large = [item("SignUp", platform, key=key, **person, **long) for key in range(40)]
     built = platform.build(large, CONFIG[platform.key], NOW)
     accounted(platform, large, built)
     assert len(built.requests) > 1
