@@ -3,9 +3,9 @@
 Pure: no ORM, no clock. No input makes it raise anything but ContractError. What it accepts always encodes to JSON that
 PostgreSQL's jsonb takes: no NUL characters, no lone surrogates, finite numbers only.
 
-An event that keeps it to the letter is read in compiled code (`events.typed`). Every other takes one pass over its keys
-with a dispatch table; whatever is rare (NUL characters, deep nesting, big integers) is looked for cheaply and dealt with
-apart.
+An event that keeps it to the letter is read in compiled code (`events.typed`). Every other takes one pass over its
+keys with a dispatch table; whatever is rare (NUL characters, deep nesting, big integers) is looked for cheaply and
+dealt with apart.
 """
 
 from __future__ import annotations

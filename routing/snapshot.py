@@ -57,6 +57,10 @@ class Snapshot:
         self.events = events
         """Registered names (not retired), in the order of the taxonomy."""
         self.retired = retired
+        self.shortest_age_ms = min(
+            (rule.max_age_ms for rule in rules.values() if rule.max_age_ms is not None), default=1 << 62
+        )
+        """No event younger than this is too old for anybody."""
         self._memo: dict[tuple[int, str, bool | None, bool | None], Standing] = {}
 
     def decide(
@@ -87,6 +91,12 @@ class Snapshot:
             )
             for rule, decision in self._standing(source_id, event, consent)
         ]
+
+    def planned(self, source_id: int, event: str, marketing: bool | None, analytics: bool | None) -> list[str]:
+        """The platform of each destination that takes such an event, as long as it is younger than all of them ask."""
+        said = {"marketing": marketing, "analytics": analytics}
+        consent = {category: value for category, value in said.items() if value is not None}
+        return [rule.platform for rule, decision in self._standing(source_id, event, consent) if decision.send]
 
     def _standing(self, source_id: int, event: str, consent: Mapping[str, bool]) -> Standing:
         key = (source_id, event, consent.get("marketing"), consent.get("analytics"))

@@ -1,0 +1,315 @@
+"""Storing batches: concurrent requests of a process share one transaction.
+
+A request that finds nobody storing stores at once; those that arrive while it does are stored together next, by the
+first of them. So one connection a process writes, a commit is paid once for all that waited for it, and nobody waits
+for a timer. Within the transaction: one look-up of duplicates, one COPY of the batches, one COPY of their events. The
+unique index has the last word when two processes race.
+"""
+
+from __future__ import annotations
+
+import struct
+import threading
+from collections import deque
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+from django.db import DataError, IntegrityError, OperationalError, connection, transaction
+from psycopg.errors import DeadlockDetected
+
+from events.contract import Accepted, Rejected
+from events.models import event_pk
+from routing import snapshot
+
+RACE_TRIES = 4
+MOST_BATCHES = 32
+MOST_EVENTS = 1600
+"""Of one transaction: enough to share its cost, few enough that nobody waits long for the others."""
+
+
+class Batch:
+    """One request's events on their way to disk, and what became of them."""
+
+    __slots__ = (
+        "accepted", "client_ip", "error", "fresh", "is_browser", "is_leader", "is_settled", "received_at", "rejected",
+        "sdk", "source_id", "trace_id", "turn", "user_agent", "version",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        *,
+        source_id: int,
+        received_at: datetime,
+        client_ip: str | None,
+        user_agent: str,
+        sdk: str,
+        trace_id: str,
+        accepted: list[Accepted],
+        rejected: list[Rejected],
+    ) -> None:
+        self.source_id = source_id
+        self.received_at = received_at
+        self.client_ip = client_ip
+        self.user_agent = user_agent
+        self.sdk = sdk
+        self.trace_id = trace_id
+        self.accepted = accepted
+        self.rejected = rejected
+        self.fresh: list[Accepted] = []
+        """The events that were new, once it is stored."""
+        self.version = 0
+        """The routing version of that moment."""
+        self.error: Exception | None = None
+        self.is_settled = False
+        self.is_leader = False
+        self.turn: Any = threading.Lock()
+        """Held until there is something for the request to do: read its result, or lead the next group."""
+        self.turn.acquire()
+
+
+_waiting: deque[Batch] = deque()
+_mutex = threading.Lock()
+_is_busy = False
+
+
+def store(batch: Batch) -> None:
+    """Commit a batch, alone or with others; fills in `fresh` and `version`. The same events again store nothing twice.
+
+    Raises what the database raises, when nothing of the batch was kept.
+    """
+    global _is_busy
+    if connection.in_atomic_block:  # somebody's own transaction: nobody else's events belong into it
+        _settle([batch])
+    else:
+        with _mutex:
+            _waiting.append(batch)
+            batch.is_leader = not _is_busy
+            _is_busy = True
+        if not batch.is_leader:
+            batch.turn.acquire()
+        if batch.is_leader:
+            _lead()
+    if batch.error is not None:
+        raise batch.error
+
+
+def _lead() -> None:
+    """Store the group that waits, ourselves in it, then hand over to the first that came meanwhile."""
+    global _is_busy
+    group: list[Batch] = []
+    try:
+        with _mutex:
+            events = 0
+            while _waiting and len(group) < MOST_BATCHES:
+                events += len(_waiting[0].accepted)
+                if group and events > MOST_EVENTS:
+                    break
+                group.append(_waiting.popleft())
+        _settle(group)
+    finally:
+        for batch in group:
+            if not batch.is_settled:  # we were interrupted: nothing of it is known to be stored
+                batch.error = batch.error or OperationalError("storing was interrupted")
+            if not batch.is_leader:
+                batch.turn.release()
+        with _mutex:
+            if _waiting:
+                _waiting[0].is_leader = True
+                _waiting[0].turn.release()
+            else:
+                _is_busy = False
+
+
+def _settle(group: list[Batch]) -> None:
+    """Store a group; never raises but for an interruption. What goes wrong with one batch is that batch's error."""
+    try:
+        _store_patiently(group)
+    except (IntegrityError, DataError, OperationalError) as error:
+        if len(group) == 1 or not _is_of_the_data(error):
+            for batch in group:
+                batch.error = error
+        else:  # one of them cannot be stored: the others must not suffer for it
+            for batch in group:
+                _settle([batch])
+            return
+    except Exception as error:  # noqa: BLE001  (each waiting request must hear of it)
+        for batch in group:
+            batch.error = error
+    for batch in group:
+        batch.is_settled = True
+
+
+def _is_of_the_data(error: Exception) -> bool:
+    return not isinstance(error, OperationalError) or isinstance(error.__cause__, DeadlockDetected)
+
+
+def _store_patiently(group: Sequence[Batch]) -> None:
+    for attempt in range(RACE_TRIES):
+        try:
+            _store(group)
+            return
+        except (IntegrityError, OperationalError) as error:
+            # Another process stored one of these ids between our look-up and our COPY, or waits for one of ours as we
+            # wait for one of its: look again.
+            if not _is_of_the_data(error) or attempt == RACE_TRIES - 1:
+                raise
+        except DataError:
+            # The contract promises storable JSON; should PostgreSQL disagree, find the events it means.
+            if len(group) > 1:
+                raise
+            (batch,) = group
+            batch.accepted, refused = _sort_out(batch.accepted)
+            if not refused:
+                raise
+            batch.rejected = [*batch.rejected, *refused]
+
+
+# The ids travel as one JSON text, which costs the driver a tenth of an array.
+LOOK_UP_SQL = f"""
+SELECT ARRAY(SELECT nextval('events_ingestbatch_id_seq') FROM generate_series(1, %s)),
+    (SELECT jsonb_agg(jsonb_build_array(source_id, event_id)) FROM events_event
+     WHERE event_id = ANY(ARRAY(SELECT jsonb_array_elements_text(%s::jsonb)))),
+    ({snapshot.VERSION_SQL})
+"""
+BATCH_COPY = (
+    "COPY events_ingestbatch (id, source_id, received_at, client_ip, user_agent, sdk, trace_id, accepted, duplicates,"
+    " rejected, routed_at, skips) FROM STDIN"
+)
+EVENT_COPY = (
+    "COPY events_event (id, source_id, event_id, name, occurred_at, received_at, payload) FROM STDIN (FORMAT BINARY)"
+)
+REJECTED_COPY = (
+    "COPY events_rejectedevent (source_id, batch_id, received_at, trace_id, index, event_name, event_id, field, code,"
+    " sentence, payload) FROM STDIN"
+)
+
+
+def _store(group: Sequence[Batch]) -> None:
+    """One transaction for the group."""
+    ids = list({event.event_id: None for batch in group for event in batch.accepted})
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(LOOK_UP_SQL, [len(group), msgspec.json.encode(ids).decode()])
+        batch_ids, known, version = cursor.fetchone()
+        seen = {(source_id, event_id) for source_id, event_id in known or ()}
+        rows: list[tuple[str, bytes]] = []
+        lines: list[str] = []
+        for batch, batch_id in zip(group, batch_ids, strict=True):
+            source_id = batch.source_id
+            fresh = []
+            for event in batch.accepted:
+                key = (source_id, event.event_id)
+                if key not in seen:
+                    seen.add(key)
+                    fresh.append(event)
+            batch.fresh, batch.version = fresh, version
+            if fresh:
+                received = _microseconds(batch.received_at)
+                rows += packed(event_pk(batch_id, 0), source_id, received, fresh)
+            lines.append(_batch_line(batch, batch_id))
+        _copy(cursor, BATCH_COPY, "".join(lines).encode())
+        if rows:
+            # In the order of the ids, so that transactions with the same ids wait for one another in one direction.
+            rows.sort()
+            _copy(cursor, EVENT_COPY, b"".join((_HEADER, *(row for _, row in rows), _TRAILER)))
+        if any(batch.rejected for batch in group):
+            _copy_rejected(cursor, zip(group, batch_ids, strict=True))
+
+
+# --- COPY, binary: half the cost of the text form, on both sides ------------------------------------------
+# Source: PostgreSQL documentation, COPY, "Binary Format". Big-endian; each value behind its length.
+_HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
+_TRAILER = b"\xff\xff"
+_START = struct.Struct(">hiqiqi").pack  # seven values: id, source_id, and the length of event_id
+_TIMES = struct.Struct(">iqiqiB").pack  # occurred_at, received_at, length of the payload, version of jsonb's form
+_UNIX_EPOCH_US = 946_684_800_000_000
+"""Microseconds from 1970 to 2000, where PostgreSQL's count begins."""
+
+
+def packed(first_pk: int, source_id: int, received_us: int, events: Sequence[Accepted]) -> list[tuple[str, bytes]]:
+    """(event id, row in COPY's binary form) of each event. received_us: microseconds since 2000."""
+    rows = []
+    pk = first_pk
+    for event in events:
+        event_id = event.event_id.encode()
+        text = event.payload_json
+        occurred_us = event.occurred_ms * 1000 - _UNIX_EPOCH_US
+        rows.append((
+            event.event_id,
+            _START(7, 8, pk, 8, source_id, len(event_id)) + event_id + _named(event.name)
+            + _TIMES(8, occurred_us, 8, received_us, len(text) + 1, 1) + text,
+        ))  # fmt: skip
+        pk += 1
+    return rows
+
+
+@lru_cache(maxsize=4096)
+def _named(name: str) -> bytes:
+    text = name.encode()
+    return struct.pack(">i", len(text)) + text
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def _microseconds(moment: datetime) -> int:
+    return (moment - _EPOCH) // _MICROSECOND - _UNIX_EPOCH_US
+
+
+# --- COPY, text: the few rows that are no events ----------------------------------------------------------
+_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+
+
+def _batch_line(batch: Batch, batch_id: int) -> str:
+    received = batch.received_at.isoformat()
+    fresh = len(batch.fresh)
+    # Without a new event there is nothing to route.
+    texts = (
+        str(batch_id), str(batch.source_id), received, batch.client_ip or "\\N", batch.user_agent.translate(_ESCAPES),
+        batch.sdk.translate(_ESCAPES), batch.trace_id, str(fresh), str(len(batch.accepted) - fresh),
+        str(len(batch.rejected)), "\\N" if fresh else received, "{}",
+    )  # fmt: skip
+    return "\t".join(texts) + "\n"
+
+
+def _copy_rejected(cursor: Any, batches: Iterable[tuple[Batch, int]]) -> None:
+    with connection.wrap_database_errors, cursor.copy(REJECTED_COPY) as copy:
+        for batch, batch_id in batches:
+            for event in batch.rejected:
+                copy.write_row((
+                    batch.source_id, batch_id, batch.received_at, batch.trace_id, event.index, event.event_name[:128],
+                    event.event_id[:128], event.field[:64], event.code, event.sentence[:400],
+                    event.raw.replace("\x00", ""),
+                ))  # fmt: skip
+
+
+def _copy(cursor: Any, statement: str, block: bytes) -> None:
+    with connection.wrap_database_errors, cursor.copy(statement) as copy:
+        copy.write(block)
+
+
+def _sort_out(accepted: Sequence[Accepted]) -> tuple[list[Accepted], list[Rejected]]:
+    """Ask PostgreSQL about each payload apart."""
+    good: list[Accepted] = []
+    bad: list[Rejected] = []
+    for event in accepted:
+        try:
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute("SELECT %s::jsonb", [event.payload_json.decode()])
+            good.append(event)
+        except DataError:
+            bad.append(
+                Rejected(
+                    index=event.index,
+                    field="event",
+                    code="not_storable",
+                    sentence="event: holds a value that PostgreSQL cannot store as JSON",
+                    event_name=event.name,
+                    event_id=event.event_id,
+                    raw=event.payload_json.decode(),
+                )
+            )
+    return good, bad
