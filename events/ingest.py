@@ -111,14 +111,13 @@ def _plan(state: Snapshot, fresh: Sequence[Accepted], source_id: int, now_ms: in
     planned: Counter[str] = Counter()
     alike: Counter[tuple[str, bool | None, bool | None]] = Counter()
     for event in fresh:
-        if now_ms - event.occurred_ms > state.shortest_age_ms:
-            for rule, decision in state.fan_out(
-                source_id, event.name, event.payload.consent, event.occurred_ms, now_ms
-            ):
-                if decision.send:
-                    planned[rule.platform] += 1
-        else:
+        consent = event.payload.consent
+        if now_ms - event.occurred_ms <= state.shortest_age_ms:
             alike[event.name, consent.get("marketing"), consent.get("analytics")] += 1
+            continue
+        for rule, decision in state.fan_out(source_id, event.name, consent, event.occurred_ms, now_ms):
+            if decision.send:
+                planned[rule.platform] += 1
     for (name, marketing, analytics), count in alike.items():
         for platform in state.planned(source_id, name, marketing, analytics):
             planned[platform] += count

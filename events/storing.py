@@ -170,10 +170,12 @@ def _store_patiently(group: Sequence[Batch]) -> None:
 # The ids travel as one JSON text, which costs the driver a tenth of an array.
 LOOK_UP_SQL = f"""
 SELECT ARRAY(SELECT nextval('events_ingestbatch_id_seq') FROM generate_series(1, %s)),
-    (SELECT jsonb_agg(jsonb_build_array(source_id, event_id)) FROM events_event
+    (SELECT jsonb_agg(jsonb_build_array(source_id, event_id))::text FROM events_event
      WHERE event_id = ANY(ARRAY(SELECT jsonb_array_elements_text(%s::jsonb)))),
     ({snapshot.VERSION_SQL})
 """
+_read_known = msgspec.json.Decoder(list[tuple[int, str]]).decode
+
 BATCH_COPY = (
     "COPY events_ingestbatch (id, source_id, received_at, client_ip, user_agent, sdk, trace_id, accepted, duplicates,"
     " rejected, routed_at, skips) FROM STDIN"
@@ -193,7 +195,7 @@ def _store(group: Sequence[Batch]) -> None:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(LOOK_UP_SQL, [len(group), msgspec.json.encode(ids).decode()])
         batch_ids, known, version = cursor.fetchone()
-        seen = {(source_id, event_id) for source_id, event_id in known or ()}
+        seen = set(_read_known(known)) if known else set()
         rows: list[tuple[str, bytes]] = []
         lines: list[str] = []
         for batch, batch_id in zip(group, batch_ids, strict=True):
