@@ -1,9 +1,9 @@
 """Ingest: events accepted in a second by the production server, everything checked, deduplicated and committed.
 
-Beside it, in the same rounds and with the same number of connections from the same kind of processes:
-- batches of 100: COPY of the same rows into a copy of the event table with all its indexes, 100 rows a transaction.
-  Nothing that stores events durably in this database can be faster; it parses nothing, looks nothing up and writes no
-  batch row;
+Beside it, in the same rounds:
+- batches of 100: COPY of the same rows into a copy of the event table with all its indexes, 100 rows a transaction, with
+  as many connections as the product writes with: one a web process (`events.storing`). It parses nothing, looks nothing
+  up and writes no batch row. What as many connections as there are HTTP connections would reach stands beside it;
 - single events: the same server answering a DRF view that does nothing (`bench.web`);
 - the load generator against a sink that answers at once, to show that it could have sent more.
 
@@ -22,7 +22,10 @@ from bench.load import Plan, drive, in_processes
 from bench.rows import Row, against, below, interleaved, median, percentile
 
 CONNECTIONS = 16
+"""Of the load generator."""
 PROCESSES = 2
+WRITERS = 2
+"""Connections that the product writes with: a web process has one, and the default is two processes."""
 COPY_TABLE = "bench_event"
 
 
@@ -34,7 +37,9 @@ def run(stack: Installation, *, quick: bool) -> list[Row]:
     try:
         ingest = _Ingest(stack, seconds)
         drive(ingest.plan(seconds=1.5))  # the server's first requests import and connect
-        batches, copies, null_batches = interleaved(rounds, ingest.batches, ingest.copies, ingest.null_batches)
+        batches, copies, crowd, null_batches = interleaved(
+            rounds, ingest.batches, ingest.copies, ingest.crowd, ingest.null_batches
+        )
         singles, empties, null_singles = interleaved(rounds, ingest.singles, ingest.empties, ingest.null_singles)
         rows = [
             against(
@@ -42,9 +47,17 @@ def run(stack: Installation, *, quick: bool) -> list[Row]:
                 batches,
                 "events/s",
                 copies,
-                "COPY of the same rows",
+                f"COPY of the same rows, {WRITERS} connections",
                 at_least=0.5,
                 note=ingest.refusals("batches"),
+            ),
+            Row(
+                name=f"COPY of the same rows, {CONNECTIONS} connections",
+                value=median(crowd),
+                unit="rows/s",
+                limit=median(batches),
+                limit_name="what the product took",
+                rounds=crowd,
             ),
             against(
                 "ingest, single events",
@@ -107,10 +120,16 @@ class _Ingest:
         return self.stack.cpu_seconds("web"), self.stack.cpu_seconds("postgres"), float(wal)
 
     def copies(self, number: int) -> float:
+        return self._copies(WRITERS)
+
+    def crowd(self, number: int) -> float:
+        return self._copies(CONNECTIONS)
+
+    def _copies(self, connections: int) -> float:
         self.stack.execute(f"TRUNCATE {COPY_TABLE}")
         self.stack.execute("CHECKPOINT")
         dsn = self.stack.engines.database_url
-        each = CONNECTIONS // PROCESSES
+        each = connections // PROCESSES
         arguments = [(dsn, self.lines, each, process, self.seconds) for process in range(PROCESSES)]
         counted = sum(in_processes(copy_rows, arguments))
         stored, size = self.stack.sql(f"SELECT count(*), pg_total_relation_size('{COPY_TABLE}') FROM {COPY_TABLE}")[0]

@@ -12,6 +12,7 @@ from django.db import models
 from django.utils import timezone
 
 POSITION_BITS = 7  # 0..127 events in a batch; the contract allows 100
+POSITION_MASK = (1 << POSITION_BITS) - 1
 
 
 def event_pk(batch_id: int, position: int) -> int:
@@ -198,7 +199,7 @@ class Event(models.Model):
 
     @property
     def position(self) -> int:
-        return self.pk & ((1 << POSITION_BITS) - 1)
+        return self.pk & POSITION_MASK
 
 
 class RejectedEvent(models.Model):

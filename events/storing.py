@@ -2,8 +2,11 @@
 
 A request that finds nobody storing stores at once; those that arrive while it does are stored together next, by the
 first of them. So one connection a process writes, a commit is paid once for all that waited for it, and nobody waits
-for a timer. Within the transaction: one look-up of duplicates, one COPY of the batches, one COPY of their events. The
-unique index has the last word when two processes race.
+for a timer.
+
+A small group is one statement, which is its own transaction: INSERT skips what is there already. For a large one it is
+cheaper to look the duplicates up and COPY the rest; there the unique index has the last word when two processes race.
+(One event: 0.5 ms against 1.4 ms. Eight hundred: 22 ms against 13 ms. Measured with `bench ingest` on two cores.)
 """
 
 from __future__ import annotations
@@ -17,11 +20,12 @@ from functools import lru_cache
 from typing import Any
 
 import msgspec
+import psycopg
 from django.db import DataError, IntegrityError, OperationalError, connection, transaction
 from psycopg.errors import DeadlockDetected
 
 from events.contract import Accepted, Rejected
-from events.models import event_pk
+from events.models import POSITION_BITS, POSITION_MASK, event_pk
 from routing import snapshot
 
 RACE_TRIES = 4
@@ -167,6 +171,74 @@ def _store_patiently(group: Sequence[Batch]) -> None:
             batch.rejected = [*batch.rejected, *refused]
 
 
+def _store(group: Sequence[Batch]) -> None:
+    """One transaction for the group."""
+    events = sum(len(batch.accepted) for batch in group)
+    if events <= MOST_INSERTED and not any(batch.rejected for batch in group):
+        _insert(group)
+    else:
+        _look_up_and_copy(group)
+
+
+# --- A few: one statement -----------------------------------------------------------------------------
+MOST_INSERTED = 150
+"""Events in a group that one statement stores sooner than COPY does."""
+
+# A group is one JSON text: [{s: source, r: received_at in µs, …, e: [[event id, name, ms, payload], …]}, …]. Of ids
+# that occur twice, in the table or within the text, the first is stored; `stored` tells which.
+INSERT_SQL = f"""
+WITH batch AS MATERIALIZED (
+    SELECT number, nextval('events_ingestbatch_id_seq') AS id, (value->>'s')::bigint AS source_id,
+        to_timestamp((value->>'r')::bigint / 1000000.0) AS received_at, value
+    FROM jsonb_array_elements(%s::jsonb) WITH ORDINALITY AS given (value, number)
+), stored AS (
+    INSERT INTO events_event (id, source_id, event_id, name, occurred_at, received_at, payload)
+    SELECT batch.id << {POSITION_BITS} | (position - 1), batch.source_id, event->>0, event->>1,
+        to_timestamp((event->>2)::bigint / 1000.0), batch.received_at, event->3
+    FROM batch, jsonb_array_elements(value->'e') WITH ORDINALITY AS given (event, position)
+    ON CONFLICT (event_id, source_id) DO NOTHING RETURNING id
+), fresh AS MATERIALIZED (
+    SELECT batch.id, (SELECT count(*) FROM stored WHERE stored.id >> {POSITION_BITS} = batch.id) AS count FROM batch
+), batches AS (
+    INSERT INTO events_ingestbatch (id, source_id, received_at, client_ip, user_agent, sdk, trace_id, accepted,
+        duplicates, rejected, routed_at, skips)
+    SELECT batch.id, source_id, received_at, (value->>'i')::inet, value->>'u', value->>'k', value->>'t', count,
+        jsonb_array_length(value->'e') - count, 0, CASE WHEN count = 0 THEN received_at END, '{{}}'
+    FROM batch JOIN fresh USING (id)
+)
+SELECT ARRAY(SELECT id FROM batch ORDER BY number), ARRAY(SELECT id FROM stored ORDER BY id), ({snapshot.VERSION_SQL})
+"""
+
+
+def _insert(group: Sequence[Batch]) -> None:
+    text = msgspec.json.encode(
+        [
+            {
+                "s": batch.source_id,
+                "r": (batch.received_at - _EPOCH) // _MICROSECOND,
+                "i": batch.client_ip,
+                "u": batch.user_agent,
+                "k": batch.sdk,
+                "t": batch.trace_id,
+                "e": [(e.event_id, e.name, e.occurred_ms, msgspec.Raw(e.payload_json)) for e in batch.accepted],
+            }
+            for batch in group
+        ]
+    )
+    connection.ensure_connection()
+    # Past Django's cursor, which would send the text escaped and have the statement planned anew each time.
+    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
+        row = cursor.execute(INSERT_SQL, [text.decode()], prepare=True).fetchone()
+    batch_ids, stored, version = row or ((), (), 0)
+    number_of = {batch_id: number for number, batch_id in enumerate(batch_ids)}
+    for batch in group:
+        batch.fresh, batch.version = [], version
+    for pk in stored:
+        batch = group[number_of[pk >> POSITION_BITS]]
+        batch.fresh.append(batch.accepted[pk & POSITION_MASK])
+
+
+# --- Many: look up, COPY ------------------------------------------------------------------------------
 # The ids travel as one JSON text, which costs the driver a tenth of an array.
 LOOK_UP_SQL = f"""
 SELECT ARRAY(SELECT nextval('events_ingestbatch_id_seq') FROM generate_series(1, %s)),
@@ -189,8 +261,7 @@ REJECTED_COPY = (
 )
 
 
-def _store(group: Sequence[Batch]) -> None:
-    """One transaction for the group."""
+def _look_up_and_copy(group: Sequence[Batch]) -> None:
     ids = list({event.event_id: None for batch in group for event in batch.accepted})
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(LOOK_UP_SQL, [len(group), msgspec.json.encode(ids).decode()])

@@ -14,7 +14,7 @@ import time
 
 from trackstack_site.celery import app
 
-TICK_SECONDS = 0.02
+TICK_SECONDS = 0.05
 EXPIRES_SECONDS = 30
 
 logger = logging.getLogger(__name__)

@@ -133,7 +133,7 @@ DELIVER_THREADS = env.read_int("DELIVER_THREADS", 16, minimum=2)
 # --- Processes (see trackstack_site/processes.py) ---------------------------------------------------
 WEB_HOST = env.read_text("WEB_HOST", "127.0.0.1" if IS_EMBEDDED else "0.0.0.0")  # noqa: S104
 WEB_WORKERS = env.read_int("WEB_WORKERS", 2, minimum=1)
-WEB_THREADS = env.read_int("WEB_THREADS", 8, minimum=1)
+WEB_THREADS = env.read_int("WEB_THREADS", 16, minimum=1)
 DEMO_TRICKLE = env.read_bool("DEMO_TRICKLE", default=True)
 
 # --- Policy of this installation -------------------------------------------------------------------
