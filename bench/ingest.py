@@ -1,9 +1,9 @@
 """Ingest: events accepted in a second by the production server, everything checked, deduplicated and committed.
 
 Beside it, in the same rounds:
-- batches of 100: COPY of the same rows into a copy of the event table with all its indexes, 100 rows a transaction, with
-  as many connections as the product writes with: one a web process (`events.storing`). It parses nothing, looks nothing
-  up and writes no batch row. What as many connections as there are HTTP connections would reach stands beside it;
+- batches of 100: COPY of the same rows into a copy of the event table with all its indexes, 100 rows a transaction,
+  with as many connections as the product writes with: one a web process (`events.storing`). It parses nothing, looks
+  nothing up and writes no batch row. What as many connections as there are HTTP connections would reach stands beside;
 - single events: the same server answering a DRF view that does nothing (`bench.web`);
 - the load generator against a sink that answers at once, to show that it could have sent more.
 

@@ -11,7 +11,7 @@ dealt with apart.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -26,6 +26,7 @@ from events.fields import (
     MAX_CLICK_ID,
     MAX_DEPTH,
     MAX_EVENT_ID,
+    MAX_EVENTS,
     MAX_FREE_BYTES,
     MAX_NAME,
     NAME_PATTERN,
@@ -33,6 +34,7 @@ from events.fields import (
     TS_ALIASES,
 )
 from events.payload import Payload
+from events.payload import decode as decode_payload
 from events.suggest import meant_as, near_field, near_name
 from events.values import (
     READERS,
@@ -74,12 +76,18 @@ class Accepted(msgspec.Struct, frozen=True):
     event_id: str
     occurred_ms: int
     """Unix time in milliseconds."""
-    payload: Payload
+    consent: dict[str, bool]
+    """Of the payload: what routing asks of every event."""
     payload_json: bytes
     """The payload encoded: what the database stores."""
-    is_registered: bool
+    is_registered: bool = True
     """False for extension names nobody registered and for retired names."""
-    warnings: list[Warning_]
+    warnings: Sequence[Warning_] = ()
+
+    @property
+    def payload(self) -> Payload:
+        """Decoded anew with each call: storing an event needs none."""
+        return decode_payload(self.payload_json)
 
 
 class Rejected(msgspec.Struct, frozen=True):
@@ -143,8 +151,7 @@ def parse_event(
     """
     plain = typed.read(bytes(raw), now_ms, names)
     if plain is not None:
-        name, event_id, occurred_ms, payload, payload_json = plain
-        return Accepted(index, name, event_id, occurred_ms, payload, payload_json, True, [])
+        return Accepted(index, *plain)
     return _parse_any(raw, now_ms, names, retired, index)
 
 
@@ -213,7 +220,7 @@ def _accept(
             size = len(_encode(part))
             if size > MAX_FREE_BYTES:
                 raise RefusedError(field, "too_long", f"has {size} bytes of JSON, at most {MAX_FREE_BYTES} are taken")
-    return Accepted(index, name, event_id, occurred_ms, payload, payload_json, is_registered, draft.warnings)
+    return Accepted(index, name, event_id, occurred_ms, payload.consent, payload_json, is_registered, draft.warnings)
 
 
 def _collect(data: dict[str, Any], where: str, table: Mapping[str, Entry], draft: _Draft) -> None:  # noqa: C901
@@ -399,6 +406,10 @@ def parse_body(raw: bytes, *, now_ms: int, names: Collection[str], retired: Coll
     """
     known = names if isinstance(names, frozenset) else frozenset(names)
     parsed = Parsed([], [], [])
+    plain = typed.read_all(raw, now_ms, known)
+    if plain and len(plain) <= MAX_EVENTS and None not in plain:
+        parsed.accepted.extend([Accepted(index, *event) for index, event in enumerate(plain)])  # type: ignore[misc]
+        return parsed
     for index, part in enumerate(split_body(raw)):
         result = parse_event(part, now_ms=now_ms, names=known, retired=retired, index=index)
         if isinstance(result, Accepted):

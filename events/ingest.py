@@ -103,7 +103,7 @@ def _with_browser(event: Accepted, sender: Sender) -> Accepted:
         client_ip=payload.client_ip or sender.client_ip,
         user_agent=payload.user_agent or sender.user_agent or None,
     )
-    return msgspec.structs.replace(event, payload=payload, payload_json=msgspec.json.encode(payload))
+    return msgspec.structs.replace(event, payload_json=msgspec.json.encode(payload))
 
 
 def _plan(state: Snapshot, fresh: Sequence[Accepted], source_id: int, now_ms: int) -> dict[str, int]:
@@ -111,7 +111,7 @@ def _plan(state: Snapshot, fresh: Sequence[Accepted], source_id: int, now_ms: in
     planned: Counter[str] = Counter()
     alike: Counter[tuple[str, bool | None, bool | None]] = Counter()
     for event in fresh:
-        consent = event.payload.consent
+        consent = event.consent
         if now_ms - event.occurred_ms <= state.shortest_age_ms:
             alike[event.name, consent.get("marketing"), consent.get("analytics")] += 1
             continue

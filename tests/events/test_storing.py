@@ -13,7 +13,6 @@ from django.db import DataError, OperationalError, connection, connections
 from events import storing
 from events.contract import Accepted, Rejected
 from events.models import Event, IngestBatch, RejectedEvent
-from events.payload import Payload
 from events.storing import Batch, store
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -22,10 +21,7 @@ BACKSLASH = '{"pageTitle":"a\\\\b\\ttab \\"quoted\\" é 😀"}'
 
 
 def accepted(*ids: str, text: str = '{"email":"a@b.co"}') -> list[Accepted]:
-    return [
-        Accepted(i, "SignUp", event_id, 1_795_000_000_123 + i, Payload(), text.encode(), True, [])
-        for i, event_id in enumerate(ids)
-    ]
+    return [Accepted(i, "SignUp", event_id, 1_795_000_000_123 + i, {}, text.encode()) for i, event_id in enumerate(ids)]
 
 
 def batch(*ids: str, source_id: int = 1, **values: Any) -> Batch:

@@ -97,9 +97,7 @@ def preview(platform: Platform, settings: Settings, body: bytes, now: datetime) 
     ]
     for event in parsed.accepted:
         ticked = msgspec.structs.replace(rule, ticked=frozenset({event.name}))
-        decision = decide(
-            ticked, SOURCE, event.name, EventRule(event.name), event.payload.consent, event.occurred_ms, now_ms
-        )
+        decision = decide(ticked, SOURCE, event.name, EventRule(event.name), event.consent, event.occurred_ms, now_ms)
         if not decision.send:
             sentence = decision.sentence(event.name, rule)
             skipped.append({"event_id": event.event_id, "reason": decision.reason, "detail": sentence})
