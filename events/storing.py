@@ -1,8 +1,7 @@
 """Storing batches: concurrent requests of a process share one transaction.
 
-A request that finds nobody storing stores at once; those that arrive while it does are stored together next, by the
-first of them. So one connection a process writes, a commit is paid once for all that waited for it, and nobody waits
-for a timer.
+One thread a process writes, over one connection: what arrives while it stores is stored together next. So a commit is
+paid once for all that waited for it, and nobody waits for a timer.
 
 A small group is one statement, which is its own transaction: INSERT skips what is there already. For a large one it is
 cheaper to look the duplicates up and COPY the rest; there the unique index has the last word when two processes race.
@@ -11,17 +10,26 @@ cheaper to look the duplicates up and COPY the rest; there the unique index has 
 
 from __future__ import annotations
 
+import os
 import struct
 import threading
-from collections import deque
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import msgspec
 import psycopg
-from django.db import DataError, IntegrityError, OperationalError, connection, transaction
+from django.db import (
+    DatabaseError,
+    DataError,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    connection,
+    transaction,
+)
 from psycopg.errors import DeadlockDetected
 
 from events.contract import Accepted, Rejected
@@ -38,8 +46,8 @@ class Batch:
     """One request's events on their way to disk, and what became of them."""
 
     __slots__ = (
-        "accepted", "client_ip", "error", "fresh", "is_browser", "is_leader", "is_settled", "received_at", "rejected",
-        "sdk", "source_id", "trace_id", "turn", "user_agent", "version",
+        "accepted", "client_ip", "error", "fresh", "is_settled", "received_at", "rejected", "sdk", "settled",
+        "source_id", "trace_id", "user_agent", "version",
     )  # fmt: skip
 
     def __init__(
@@ -68,69 +76,101 @@ class Batch:
         """The routing version of that moment."""
         self.error: Exception | None = None
         self.is_settled = False
-        self.is_leader = False
-        self.turn: Any = threading.Lock()
-        """Held until there is something for the request to do: read its result, or lead the next group."""
-        self.turn.acquire()
+        self.settled = threading.Lock()
+        """Held until it is settled; a lock is the cheapest thing to wait for."""
+        self.settled.acquire()
 
 
-_waiting: deque[Batch] = deque()
+_waiting: SimpleQueue[Batch | None] = SimpleQueue()
+"""None: the writer is to end."""
 _mutex = threading.Lock()
-_is_busy = False
+_writer: threading.Thread | None = None
+_owner = 0
 
 
 def store(batch: Batch) -> None:
     """Commit a batch, alone or with others; fills in `fresh` and `version`. The same events again store nothing twice.
 
-    Raises what the database raises, when nothing of the batch was kept.
+    Raises what the database raises, when nothing of the batch is known to be kept.
     """
-    global _is_busy
     if connection.in_atomic_block:  # somebody's own transaction: nobody else's events belong into it
         _settle([batch])
     else:
-        with _mutex:
-            _waiting.append(batch)
-            batch.is_leader = not _is_busy
-            _is_busy = True
-        if not batch.is_leader:
-            batch.turn.acquire()
-        if batch.is_leader:
-            _lead()
+        _waiting.put(batch)
+        if _writer is None or not _writer.is_alive() or _owner != os.getpid():
+            _start_writer()
+        batch.settled.acquire()
     if batch.error is not None:
         raise batch.error
 
 
-def _lead() -> None:
-    """Store the group that waits, ourselves in it, then hand over to the first that came meanwhile."""
-    global _is_busy
+def _start_writer() -> None:
+    """The writer of this process (a fork inherits the variable, not the thread)."""
+    global _writer, _owner
+    with _mutex:
+        if _writer is None or not _writer.is_alive() or _owner != os.getpid():
+            _owner = os.getpid()
+            _writer = threading.Thread(target=_write_forever, name="storing", daemon=True)
+            _writer.start()
+
+
+def _write_forever() -> None:
+    """Store what waits, group by group, over a connection of our own that stays."""
+    while group := _gather():
+        try:
+            _settle(group)
+        except BaseException as error:  # noqa: BLE001  (the writer must outlive whatever happens to a group)
+            for batch in group:
+                batch.error = batch.error or NotSettledError(type(error).__name__)
+        finally:
+            for batch in group:
+                batch.settled.release()
+        if connection.errors_occurred:
+            connection.close()
+    connection.close()
+
+
+def _gather() -> list[Batch]:
+    """Wait for a batch; take with it what else is there, up to the size of a group. Nothing: the end."""
     group: list[Batch] = []
-    try:
-        with _mutex:
-            events = 0
-            while _waiting and len(group) < MOST_BATCHES:
-                events += len(_waiting[0].accepted)
-                if group and events > MOST_EVENTS:
-                    break
-                group.append(_waiting.popleft())
-        _settle(group)
-    finally:
-        for batch in group:
-            if not batch.is_settled:  # we were interrupted: nothing of it is known to be stored
-                batch.error = batch.error or OperationalError("storing was interrupted")
-            if not batch.is_leader:
-                batch.turn.release()
-        with _mutex:
-            if _waiting:
-                _waiting[0].is_leader = True
-                _waiting[0].turn.release()
-            else:
-                _is_busy = False
+    events = 0
+    batch = _waiting.get()
+    while batch is not None:
+        group.append(batch)
+        events += len(batch.accepted)
+        if events >= MOST_EVENTS or len(group) == MOST_BATCHES:
+            break
+        try:
+            batch = _waiting.get_nowait()
+        except Empty:
+            break
+    return group
+
+
+def stop() -> None:
+    """End the writer and its connection, when nothing is being stored (tests drop their database)."""
+    writer = _writer
+    if writer is not None and writer.is_alive() and _owner == os.getpid():
+        _waiting.put(None)
+        writer.join()
+
+
+class NotSettledError(DatabaseError):
+    """Storing broke off in a way nobody foresaw."""
 
 
 def _settle(group: list[Batch]) -> None:
     """Store a group; never raises but for an interruption. What goes wrong with one batch is that batch's error."""
     try:
-        _store_patiently(group)
+        try:
+            _store_patiently(group)
+        except (OperationalError, InterfaceError):
+            # A connection that the database closed meanwhile (a restart, a fail-over) is noticed by using it. Should
+            # the first try have been stored after all, the second finds its events there.
+            if connection.in_atomic_block or connection.connection is None or connection.is_usable():
+                raise
+            connection.close()
+            _store_patiently(group)
     except (IntegrityError, DataError, OperationalError) as error:
         if len(group) == 1 or not _is_of_the_data(error):
             for batch in group:

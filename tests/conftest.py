@@ -38,3 +38,12 @@ def stack(shared_stack: Stack) -> Iterator[Stack]:
     shared_stack.sandbox("DELETE", "/_failures")
     for platform in PLATFORMS:
         shared_stack.sandbox("POST", "/_latency", {"platform": platform, "ms": 0})
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None) -> Iterator[None]:
+    """As pytest-django's; a database with somebody connected to it cannot be dropped."""
+    yield
+    from events import storing
+
+    storing.stop()
