@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import struct
 import threading
+import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -37,6 +38,7 @@ from events.models import POSITION_BITS, POSITION_MASK, event_pk
 from routing import snapshot
 
 RACE_TRIES = 4
+GATHER_SECONDS = 0.0005
 MOST_BATCHES = 32
 MOST_EVENTS = 1600
 """Of one transaction: enough to share its cost, few enough that nobody waits long for the others."""
@@ -116,7 +118,9 @@ def _start_writer() -> None:
 
 def _write_forever() -> None:
     """Store what waits, group by group, over a connection of our own that stays."""
-    while group := _gather():
+    is_busy = False
+    while group := _gather(is_busy):
+        is_busy = len(group) > 1
         try:
             _settle(group)
         except BaseException as error:  # noqa: BLE001  (the writer must outlive whatever happens to a group)
@@ -130,11 +134,16 @@ def _write_forever() -> None:
     connection.close()
 
 
-def _gather() -> list[Batch]:
-    """Wait for a batch; take with it what else is there, up to the size of a group. Nothing: the end."""
+def _gather(is_busy: bool) -> list[Batch]:
+    """Wait for a batch; take with it what else is there, up to the size of a group. Nothing: the end.
+
+    is_busy: requests came together just now, so those of the others are on their way and worth a moment.
+    """
     group: list[Batch] = []
     events = 0
     batch = _waiting.get()
+    if is_busy:
+        time.sleep(GATHER_SECONDS)
     while batch is not None:
         group.append(batch)
         events += len(batch.accepted)
