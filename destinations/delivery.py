@@ -142,10 +142,10 @@ class Run:
             # The toggles as they stand now have the last word: a switch-off stops what has not been sent yet.
             decision = state.decide(
                 rule,
-                row.source_id,
-                row.event,
-                row.payload.consent,
-                row.occurred_ms,
+                row.of.source_id,
+                row.of.name,
+                row.of.payload.consent,
+                row.of.occurred_ms,
                 now_ms,
             )
             if decision.send:
@@ -170,14 +170,15 @@ class Run:
 
     @staticmethod
     def _item(row: Claimed, rule: DestinationRule) -> Item:
+        event = row.of
         return Item(
             key=row.id,
-            event_id=row.event_id,
-            event=row.event,
-            occurred_ms=row.occurred_ms,
-            payload=row.payload,
-            native_name=rule.native_name(row.event),
-            native_id=rule.native_ids.get(row.event, ""),
+            event_id=event.event_id,
+            event=event.name,
+            occurred_ms=event.occurred_ms,
+            payload=event.payload,
+            native_name=rule.native_name(event.name),
+            native_id=rule.native_ids.get(event.name, ""),
         )
 
     # --- building and sending --------------------------------------------------------------------

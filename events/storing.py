@@ -328,22 +328,22 @@ def _look_up_and_copy(group: Sequence[Batch]) -> None:
                     fresh.append(event)
             batch.fresh, batch.version = fresh, version
             if fresh:
-                received = _microseconds(batch.received_at)
+                received = pg_microseconds(batch.received_at)
                 rows += packed(event_pk(batch_id, 0), source_id, received, fresh)
             lines.append(_batch_line(batch, batch_id))
         _copy(cursor, BATCH_COPY, "".join(lines).encode())
         if rows:
             # In the order of the ids, so that transactions with the same ids wait for one another in one direction.
             rows.sort()
-            _copy(cursor, EVENT_COPY, b"".join((_HEADER, *(row for _, row in rows), _TRAILER)))
+            _copy(cursor, EVENT_COPY, b"".join((COPY_HEADER, *(row for _, row in rows), COPY_TRAILER)))
         if any(batch.rejected for batch in group):
             _copy_rejected(cursor, zip(group, batch_ids, strict=True))
 
 
 # --- COPY, binary: half the cost of the text form, on both sides ------------------------------------------
 # Source: PostgreSQL documentation, COPY, "Binary Format". Big-endian; each value behind its length.
-_HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
-_TRAILER = b"\xff\xff"
+COPY_HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
+COPY_TRAILER = b"\xff\xff"
 _START = struct.Struct(">hiqiqi").pack  # seven values: id, source_id, and the length of event_id
 _TIMES = struct.Struct(">iqiqiB").pack  # occurred_at, received_at, length of the payload, version of jsonb's form
 _UNIX_EPOCH_US = 946_684_800_000_000
@@ -377,7 +377,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
-def _microseconds(moment: datetime) -> int:
+def pg_microseconds(moment: datetime) -> int:
+    """A time as COPY's binary form has it: microseconds since 2000."""
     return (moment - _EPOCH) // _MICROSECOND - _UNIX_EPOCH_US
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import struct
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import msgspec
@@ -13,7 +14,8 @@ from django.db import connection, transaction
 from destinations import ledger
 from destinations.delivery import DELIVER_TASK
 from destinations.models import LedgerState, State, delivery_pk
-from events.models import POSITION_BITS, event_pk
+from events.models import POSITION_BITS, POSITION_MASK, event_pk
+from events.storing import COPY_HEADER, COPY_TRAILER, pg_microseconds
 from routing import snapshot
 from routing.snapshot import Snapshot
 from trackstack_site.nudge import nudge
@@ -31,7 +33,7 @@ SELECT id, source_id, received_at FROM events_ingestbatch
 WHERE routed_at IS NULL ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED
 """
 EVENTS_SQL = """
-SELECT e.id, e.name, e.occurred_at, e.payload->>'consent'
+SELECT e.id, e.name, round(extract(epoch FROM e.occurred_at) * 1000)::bigint, e.payload->>'consent'
 FROM unnest(%s::bigint[], %s::bigint[]) AS span (lowest, highest)
 JOIN events_event e ON e.id >= span.lowest AND e.id < span.highest ORDER BY e.id
 """
@@ -70,7 +72,6 @@ def route_step(limit: int = BATCHES_PER_STEP) -> int:
 
 def _route(cursor: Any, batches: Sequence[tuple[int, int, datetime]], state: Snapshot) -> set[int]:
     now = datetime.now(UTC)
-    now_ms = int(now.timestamp() * 1000)
     of_batch = {batch_id: (source_id, received_at.date()) for batch_id, source_id, received_at in batches}
     cursor.execute(
         EVENTS_SQL,
@@ -81,53 +82,28 @@ def _route(cursor: Any, batches: Sequence[tuple[int, int, datetime]], state: Sna
     )
     tally = ledger.Tally()
     skips: dict[int, Skips] = {batch_id: {} for batch_id in of_batch}
-    deliveries: list[tuple[Any, ...]] = []
-    touched: set[int] = set()
+    rows: list[bytes] = []
+    fates = _Fates(state, now)
+    alike: Counter[tuple[date, str, Fate]] = Counter()
     unregistered: Counter[str] = Counter()
-    for pk, name, occurred_at, consent_json in cursor.fetchall():
-        batch_id, position = pk >> POSITION_BITS, pk & ((1 << POSITION_BITS) - 1)
+    for pk, name, occurred_ms, consent_json in cursor.fetchall():
+        batch_id = pk >> POSITION_BITS
         source_id, day = of_batch[batch_id]
         if name not in state.events:
             unregistered[name] += 1
-        consent = _read_consent(consent_json) if consent_json else {}
-        occurred_ms = round(occurred_at.timestamp() * 1000)
-        for rule, decision in state.fan_out(source_id, name, consent, occurred_ms, now_ms):
-            tally.add(day, rule.id, name, LedgerState.RECEIVED)
-            if not decision.send:
-                skips[batch_id].setdefault(str(rule.id), {}).setdefault(decision.reason, []).append(position)
-                tally.add(day, rule.id, name, LedgerState.SKIPPED, decision.reason)
-            elif rule.is_builtin:
-                # The event table is the built-in warehouse: the event is there already.
-                deliveries.append(
-                    (
-                        delivery_pk(pk, rule.id),
-                        pk,
-                        rule.id,
-                        State.DELIVERED.value,
-                        None,
-                        now,
-                        now,
-                    )
-                )
-                tally.add(day, rule.id, name, LedgerState.DELIVERED)
-            else:
-                deliveries.append(
-                    (
-                        delivery_pk(pk, rule.id),
-                        pk,
-                        rule.id,
-                        State.WAITING.value,
-                        now,
-                        now,
-                        None,
-                    )
-                )
-                touched.add(rule.id)
-    with cursor.copy(
-        "COPY destinations_delivery (id, event_id, destination_id, state, due_at, created_at, settled_at) FROM STDIN"
-    ) as copy:
-        for row in deliveries:
-            copy.write_row(row)
+        fate = fates.of(source_id, name, consent_json, occurred_ms)
+        alike[day, name, fate] += 1
+        event = pk.to_bytes(8)
+        for destination_id, tail in fate.written:
+            rows += (_KEY, delivery_pk(pk, destination_id).to_bytes(8), _EVENT, event, tail)
+        for skipped_by, reason in fate.skipped:
+            skips[batch_id].setdefault(skipped_by, {}).setdefault(reason, []).append(pk & POSITION_MASK)
+    for (day, name, fate), count in alike.items():
+        for destination_id, ledger_state, reason in fate.counted:
+            tally.add(day, destination_id, name, ledger_state, reason, count)
+    if rows:
+        with connection.wrap_database_errors, cursor.copy(DELIVERY_COPY) as copy:
+            copy.write(b"".join((COPY_HEADER, *rows, COPY_TRAILER)))
     tally.write(cursor)
     cursor.execute(
         ROUTED_SQL,
@@ -142,4 +118,66 @@ def _route(cursor: Any, batches: Sequence[tuple[int, int, datetime]], state: Sna
     names = {name: count for name, count in unregistered.items() if name not in retired}
     if names:
         cursor.execute(SEEN_SQL, [now, now, list(names), list(names.values())])
+    touched = {destination_id for _, _, fate in alike for destination_id in fate.waiting}
     return {pk for pk in touched if not state.rules[pk].is_held}
+
+
+DELIVERY_COPY = (
+    "COPY destinations_delivery (id, event_id, destination_id, state, due_at, created_at, settled_at) FROM STDIN"
+    " (FORMAT BINARY)"
+)
+_KEY = struct.pack(">hi", 7, 8)  # seven values, the first eight bytes long
+_EVENT = struct.pack(">i", 8)
+
+
+class Fate(msgspec.Struct, frozen=True, eq=False):
+    """What happens to an event at every destination: the same for all events of a name, source and consent."""
+
+    written: list[tuple[int, bytes]]
+    """Destination id, and its delivery's row behind the keys in COPY's binary form."""
+    skipped: list[tuple[str, str]]
+    """Destination id as text, and reason."""
+    counted: list[tuple[int, LedgerState, str]]
+    waiting: list[int]
+
+
+class _Fates:
+    """The fates of one step's events, worked out once for each kind."""
+
+    def __init__(self, state: Snapshot, now: datetime) -> None:
+        self.state = state
+        self.now_ms = int(now.timestamp() * 1000)
+        moment = struct.pack(">iq", 8, pg_microseconds(now))
+        self.tails = {State.WAITING: moment + moment + _NULL, State.DELIVERED: _NULL + moment + moment}
+        self.known: dict[tuple[int, str, str | None], Fate] = {}
+
+    def of(self, source_id: int, name: str, consent_json: str | None, occurred_ms: int) -> Fate:
+        if self.now_ms - occurred_ms > self.state.shortest_age_ms:  # too old for somebody: a case of its own
+            return self._decide(source_id, name, consent_json, occurred_ms)
+        key = (source_id, name, consent_json)
+        fate = self.known.get(key)
+        if fate is None:
+            fate = self.known[key] = self._decide(source_id, name, consent_json, occurred_ms)
+        return fate
+
+    def _decide(self, source_id: int, name: str, consent_json: str | None, occurred_ms: int) -> Fate:
+        consent = _read_consent(consent_json) if consent_json else {}
+        fate = Fate([], [], [], [])
+        for rule, decision in self.state.fan_out(source_id, name, consent, occurred_ms, self.now_ms):
+            fate.counted.append((rule.id, LedgerState.RECEIVED, ""))
+            if not decision.send:
+                fate.skipped.append((str(rule.id), decision.reason))
+                fate.counted.append((rule.id, LedgerState.SKIPPED, decision.reason))
+                continue
+            # The event table is the built-in warehouse: the event is there already.
+            delivery_state = State.DELIVERED if rule.is_builtin else State.WAITING
+            head = struct.pack(">ihih", 2, rule.id, 2, delivery_state.value)
+            fate.written.append((rule.id, head + self.tails[delivery_state]))
+            if rule.is_builtin:
+                fate.counted.append((rule.id, LedgerState.DELIVERED, ""))
+            else:
+                fate.waiting.append(rule.id)
+        return fate
+
+
+_NULL = struct.pack(">i", -1)

@@ -313,8 +313,25 @@ SHORT_KEYS: Mapping[str, Callable[[str], str]] = {
 """The hashed `user_data` keys that Meta introduced and Pinterest and Snapchat took over, with their normalisers."""
 
 
+_persons: dict[int, tuple[Payload, dict[str, Any]]] = {}
+
+
 def short_keys(payload: Payload) -> dict[str, Any]:
-    """The person as `em ph fn ln ct st zp country external_id`, each a list of hashes; what is unusable is left out."""
+    """The person as `em ph fn ln ct st zp country external_id`, each a list of hashes; what is unusable is left out.
+
+    Worked out once for each payload object: a worker hands the same one to every destination that it serves.
+    """
+    known = _persons.get(id(payload))
+    if known is not None and known[0] is payload:
+        return dict(known[1])
+    found = _short_keys(payload)
+    if len(_persons) >= _SMALL:
+        _persons.clear()
+    _persons[id(payload)] = (payload, found)  # holding the payload keeps its id from being given to another
+    return dict(found)
+
+
+def _short_keys(payload: Payload) -> dict[str, Any]:
     normal: dict[str, str] = {}
     country_code = country(payload.country) if payload.country else ""
     if payload.email:
