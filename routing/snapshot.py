@@ -24,7 +24,6 @@ from routing.policy import (
     EventRule,
     Mode,
     SourceRule,
-    decide,
     is_too_old,
     stands,
 )
@@ -72,8 +71,9 @@ class Snapshot:
         occurred_ms: int,
         now_ms: int,
     ) -> Decision:
-        source = self.sources.get(source_id) or SourceRule(id=source_id)
-        return decide(rule, source, event, self.events.get(event), consent, occurred_ms, now_ms)
+        """As `fan_out`, for one of its rules."""
+        decision = next(made for one, made in self._standing(source_id, event, consent) if one is rule)
+        return TOO_OLD if decision.send and is_too_old(rule, occurred_ms, now_ms) else decision
 
     def fan_out(
         self,

@@ -53,7 +53,7 @@ CUSTOM = words("""
     lead_event_source opportunity_stage pipeline_stage
 """)
 
-STRONG = ("em", "ph", "external_id", "fbc", "fbp", "lead_id", "madid")
+STRONG = frozenset(("em", "ph", "external_id", "fbc", "fbp", "lead_id", "madid"))
 """One of these, or IP address and user agent: weaker combinations are refused since Graph v13 ("Best Practices")."""
 
 US_STATES = words("us-ca us-co us-ct us-fl us-or us-tx us-mt us-de us-ne us-nh us-nj")  # their codes count from 1000
@@ -170,7 +170,8 @@ class Meta(base.Platform):
                 return Skip(item=item, reason="invalid", detail="platformParams.meta replaces an object.")
             event["user_data"] = identity.protected(event["user_data"])
         user = event["user_data"]
-        if not any(user.get(k) for k in STRONG) and not {"client_ip_address", "client_user_agent"} <= user.keys():
+        # (No value in `user` is empty.)
+        if STRONG.isdisjoint(user) and not {"client_ip_address", "client_user_agent"} <= user.keys():
             needed = "Meta needs an e-mail address, phone number, external id, fbc, fbp, or IP address with user agent"
             return Skip(item=item, reason="no_identity", detail=f"{needed}; the event carries none of them.")
         if event["event_name"] == "Purchase" and not {"value", "currency"} <= event.get("custom_data", {}).keys():
