@@ -12,6 +12,7 @@ PLATFORMS: dict[str, str] = {
     "meta": "destinations.platforms.meta.Meta",
     "linkedin": "destinations.platforms.linkedin.LinkedIn",
     "pinterest": "destinations.platforms.pinterest.Pinterest",
+    "snapchat": "destinations.platforms.snapchat.Snapchat",
     "webhook": "destinations.platforms.webhook.Webhook",
     "warehouse": "destinations.platforms.warehouse.Warehouse",
 }

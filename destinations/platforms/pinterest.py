@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any
-from urllib.parse import unquote
 
 import msgspec
 
 from destinations.masking import masked
-from destinations.platforms import base, identity
+from destinations.platforms import base
 from destinations.platforms._names import NAMES, by_native, words
+from destinations.platforms._pinterest_data import CUSTOM, custom_data, protected, user_data, with_texts
 from destinations.platforms.base import Built, Config, Field, Item, Outcome, Request, Response, Result, Skip
-from events.fields import MAX_AMOUNT
-from events.payload import Payload
 
 VERSION = "v5"
 MAX_AGE_MS = 7 * 86_400_000
-
-CUSTOM = "custom"
-"""The one name for all that has no name of its own ("Track conversion events in the API", table of event types): other
-names are taken but do not show up in reports. What it was stands in `content_name`."""
 
 EVENTS = dict.fromkeys(NAMES, CUSTOM) | by_native({
     "page_visit": "PageView AdLandingPageView",
@@ -40,28 +33,6 @@ EVENTS = dict.fromkeys(NAMES, CUSTOM) | by_native({
 })  # fmt: skip
 
 
-def _gender(text: str) -> str:
-    """`f`, `m` or `n`. Source: API v5, `ge`."""
-    normal = text.strip().lower()
-    return normal if identity.is_hashed(normal) else normal[:1]
-
-
-RULES: dict[str, Callable[[str], str]] = {
-    "em": identity.email,
-    "ph": identity.phone_digits,
-    "fn": identity.name_lower,
-    "ln": identity.name_lower,
-    "ge": _gender,
-    "db": identity.postal_code_digits,  # YYYYMMDD: digits only as well
-    "ct": identity.name_compact,  # "in lowercase, and without spaces or punctuation": digits stay, unlike at Meta
-    "st": identity.state,
-    "zp": identity.postal_code_digits,
-    "country": identity.country,
-    "external_id": identity.identifier,  # no rule but the hash: it must be what the tag hashed
-    "hashed_maids": identity.identifier,
-}
-"""The hashed keys of `user_data`, each a list, with their normalisers. Source: API v5, ConversionEventsUserData."""
-
 # Error code → what it means. Source: API v5, the responses of events/create.
 CODES: dict[int, tuple[Result, str]] = {
     2: (Result.CONFIG, "Pinterest refused the conversion token: generate a new one in Ads Manager and enter it here"),
@@ -77,7 +48,6 @@ STATUSES: dict[int, tuple[Result, str]] = {
 }
 REFUSED = "Pinterest refused the event: compare it with the message and mend it at its source"
 
-_EPIK = re.compile(r"[?&]epik=([^&#]+)")
 _HTTP = re.compile(r"https?://[^\s/]", re.IGNORECASE)
 _TOO_OLD = re.compile(r"event_time.*(\bold|past|days)", re.IGNORECASE)
 _PASSES = re.compile(r"internal|time[d -]*out|try again|temporar|unavailable", re.IGNORECASE)
@@ -167,7 +137,7 @@ class Pinterest(base.Platform):
             "action_source": settings.action_source,
             "event_time": min(item.occurred_ms, settings.now_ms) // 1000,  # a sender's clock may run ahead
             "event_id": item.event_id,
-            "user_data": _user_data(payload),
+            "user_data": user_data(payload),
         }
         if payload.page_url and _HTTP.match(payload.page_url):
             event["event_source_url"] = payload.page_url
@@ -176,15 +146,15 @@ class Pinterest(base.Platform):
         marketing = payload.consent.get("marketing")
         if marketing is not None:  # unknown is not opted out: the source's default has let the event through
             event["opt_out"] = not marketing
-        if custom := _custom_data(item, name, settings):
+        if custom := custom_data(item, name, settings.is_limited):
             event["custom_data"] = custom
         if payload.platform_params:
             event = base.with_overrides(event, item, self.key)
             if not isinstance(event["user_data"], dict) or not isinstance(event.get("custom_data", {}), dict):
                 return Skip(item=item, reason="invalid", detail="platformParams.pinterest replaces an object.")
-            event["user_data"] = _protected(event["user_data"])
+            event["user_data"] = protected(event["user_data"])
             if "custom_data" in event:
-                event["custom_data"] = _with_texts(event["custom_data"])
+                event["custom_data"] = with_texts(event["custom_data"])
         user = event["user_data"]
         # "At least one of 1) em, 2) hashed_maids or 3) pair client_ip_address + client_user_agent": a phone number or
         # an external id alone is refused. Source: API v5, ConversionEventsUserData.
@@ -239,86 +209,3 @@ def _refused(status: int, answer: dict[str, Any], response: Response, count: int
     detail = masked(f"{advice}. Pinterest {status}, code {code}: {said}", cap=300)
     after = base.retry_after(response) if result == Result.RETRY else None
     return Outcome(result=result, detail=detail, after=after)
-
-
-def _user_data(payload: Payload) -> dict[str, Any]:
-    country = identity.country(payload.country) if payload.country else ""
-    normal: dict[str, str] = {}
-    if payload.email:
-        normal["em"] = identity.email(payload.email)
-    if payload.phone:
-        normal["ph"] = identity.phone_digits(payload.phone, country.upper() if len(country) == 2 else "")
-    if payload.first_name:
-        normal["fn"] = identity.name_lower(payload.first_name)
-    if payload.last_name:
-        normal["ln"] = identity.name_lower(payload.last_name)
-    if payload.city:
-        normal["ct"] = identity.name_compact(payload.city)
-    if payload.state:
-        normal["st"] = identity.state(payload.state, country)
-    if payload.zip:
-        normal["zp"] = identity.postal_code_digits(payload.zip, country)
-    normal["country"] = country
-    user: dict[str, Any] = {key: [identity.hashed(text)] for key, text in normal.items() if text}
-    # "You can send one or more external IDs": the visitor's too, which ties the visitor to the later user.
-    ids = [identity.hashed(identity.identifier(text)) for text in (payload.external_id, payload.anonymous_id) if text]
-    if any(ids):
-        user["external_id"] = list(dict.fromkeys(filter(None, ids)))
-    if payload.client_ip:
-        user["client_ip_address"] = payload.client_ip
-    if payload.user_agent:
-        user["client_user_agent"] = payload.user_agent
-    if click_id := payload.click_ids.get("epik") or _epik(payload.page_url):
-        user["click_id"] = click_id
-    return user
-
-
-def _epik(page_url: str | None) -> str:
-    """The click id of the landing address, which the tag keeps in the cookie _epik. Source: API v5, `click_id`."""
-    found = _EPIK.search(page_url) if page_url and "epik=" in page_url else None
-    return unquote(found[1]) if found else ""
-
-
-def _custom_data(item: Item, name: str, settings: _Settings) -> dict[str, Any]:
-    payload = item.payload
-    custom: dict[str, Any] = {}
-    if amount := base.value_of(item):
-        # A string, "parsed into a double" there; without trailing zeros, as the public integrations write it.
-        custom["value"], custom["currency"] = number_text(amount[0]), amount[1]
-    if content_ids := payload.content_ids or ([payload.content_id] if payload.content_id else None):
-        custom["content_ids"] = content_ids
-    if payload.content_name:
-        custom["content_name"] = payload.content_name
-    elif name == CUSTOM:
-        custom["content_name"] = item.event
-    if payload.content_category:
-        custom["content_category"] = payload.content_category
-    if payload.num_items is not None:
-        custom["num_items"] = payload.num_items
-    if order_id := payload.order_id or payload.transaction_id:
-        custom["order_id"] = order_id
-    if settings.is_limited:
-        custom["opt_out_type"] = "LDP"
-    return custom
-
-
-def number_text(value: float) -> str:
-    """A finite number as JavaScript's String() writes it, but never with an exponent: "49.9", "49"."""
-    text = repr(value)
-    return (format(Decimal(text), "f") if "e" in text else text).removesuffix(".0")
-
-
-def _protected(user: Mapping[str, Any]) -> dict[str, Any]:
-    """`user` after the sender's overrides: hashed where Pinterest hashes, and in lists there."""
-    lists = {key: identity.as_list(value) if key in RULES else value for key, value in user.items()}
-    return identity.protected(lists, RULES)
-
-
-def _with_texts(custom: dict[str, Any]) -> dict[str, Any]:
-    """Amounts that an override wrote as numbers, as the strings that Pinterest wants; what is no amount is left out."""
-    changed = dict(custom)
-    for key in ("value", "predicted_ltv"):
-        given = custom.get(key)
-        if isinstance(given, int | float) and not isinstance(given, bool):
-            changed[key] = number_text(given) if -MAX_AMOUNT <= given <= MAX_AMOUNT else None
-    return {key: value for key, value in changed.items() if value is not None}

@@ -35,6 +35,7 @@ VENDORS: dict[str, str] = {
     "meta": "destinations.sandbox.meta.Meta",
     "linkedin": "destinations.sandbox.linkedin.LinkedIn",
     "pinterest": "destinations.sandbox.pinterest.Pinterest",
+    "snapchat": "destinations.sandbox.snapchat.Snapchat",
     "webhook": "destinations.sandbox.webhook.Webhook",
 }
 

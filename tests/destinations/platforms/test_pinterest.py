@@ -10,8 +10,9 @@ import msgspec
 import pytest
 
 from destinations.platforms import base, identity
+from destinations.platforms._pinterest_data import number_text
 from destinations.platforms.base import Outcome, Request, Response
-from destinations.platforms.pinterest import Pinterest, number_text
+from destinations.platforms.pinterest import Pinterest
 from tests.destinations.platforms.making import CONFIG, HOUR_MS, NOW, NOW_MS, body, item, only
 
 PINTEREST = Pinterest()
