@@ -13,6 +13,7 @@ PLATFORMS: dict[str, str] = {
     "linkedin": "destinations.platforms.linkedin.LinkedIn",
     "pinterest": "destinations.platforms.pinterest.Pinterest",
     "snapchat": "destinations.platforms.snapchat.Snapchat",
+    "quora": "destinations.platforms.quora.Quora",
     "webhook": "destinations.platforms.webhook.Webhook",
     "warehouse": "destinations.platforms.warehouse.Warehouse",
 }

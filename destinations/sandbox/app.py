@@ -36,6 +36,7 @@ VENDORS: dict[str, str] = {
     "linkedin": "destinations.sandbox.linkedin.LinkedIn",
     "pinterest": "destinations.sandbox.pinterest.Pinterest",
     "snapchat": "destinations.sandbox.snapchat.Snapchat",
+    "quora": "destinations.sandbox.quora.Quora",
     "webhook": "destinations.sandbox.webhook.Webhook",
 }
 
