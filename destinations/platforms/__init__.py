@@ -11,6 +11,9 @@ from destinations.platforms.base import Platform
 PLATFORMS: dict[str, str] = {
     "meta": "destinations.platforms.meta.Meta",
     "linkedin": "destinations.platforms.linkedin.LinkedIn",
+    "pinterest": "destinations.platforms.pinterest.Pinterest",
+    "snapchat": "destinations.platforms.snapchat.Snapchat",
+    "quora": "destinations.platforms.quora.Quora",
     "webhook": "destinations.platforms.webhook.Webhook",
     "warehouse": "destinations.platforms.warehouse.Warehouse",
 }

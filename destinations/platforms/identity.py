@@ -373,3 +373,25 @@ def protected(user: Mapping[str, Any], rules: Mapping[str, Callable[[str], str]]
         hashes = [hashed(text) for text in texts if text]
         safe[key] = hashes if isinstance(given, list) else "".join(hashes)
     return {key: value for key, value in safe.items() if value not in (None, "", [], {})}
+
+
+# --- Rules of single vendors ----------------------------------------------------------------------
+def name_lower(text: str) -> str:
+    """Trimmed and lower case, punctuation and inner spaces kept.
+
+    Source: Pinterest, API v5 `fn` and `ln`: "in lowercase", where `ct` adds "without spaces or punctuation".
+    """
+    return _lower(text)
+
+
+_NO_DIGIT = re.compile(r"[^0-9]+")
+
+
+@lru_cache(maxsize=_SMALL)
+def postal_code_digits(text: str, country_code: str = "") -> str:
+    """Digits only; US: the first five. Source: Pinterest, API v5 `zp`: "only digits"; its guide: "five-digit"."""
+    normal = text.strip().lower()
+    if is_hashed(normal):
+        return normal
+    normal = _NO_DIGIT.sub("", normal)
+    return normal[:5] if country_code == "us" else normal

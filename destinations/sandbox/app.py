@@ -34,6 +34,9 @@ from destinations.sandbox.failures import Failure, FailureBook, Unusable, check_
 VENDORS: dict[str, str] = {
     "meta": "destinations.sandbox.meta.Meta",
     "linkedin": "destinations.sandbox.linkedin.LinkedIn",
+    "pinterest": "destinations.sandbox.pinterest.Pinterest",
+    "snapchat": "destinations.sandbox.snapchat.Snapchat",
+    "quora": "destinations.sandbox.quora.Quora",
     "webhook": "destinations.sandbox.webhook.Webhook",
 }
 
