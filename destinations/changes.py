@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db import transaction
 
-from destinations import platforms, queries
+from destinations import platforms, queries, tokens
 from destinations.delivery import DELIVER_TASK
 from destinations.models import Destination, EventMode, Hold, LedgerEntry
 from destinations.platforms.base import Kind, Platform
@@ -82,6 +82,7 @@ def update(
             setattr(row, column, values)
         row.save(update_fields=["name", "is_sandbox", "all_sources", "settings", "secrets"])
         row.sources.set(sources or [])
+        tokens.forget(row.pk)
         toggles.record_destination_change(row, "edited", sentences, user=user)
         if is_mended:
             resume(row, user=user)

@@ -7,13 +7,11 @@ sent again with the same dedup id, and nothing else is.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import random
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from urllib.parse import urlsplit
 
 import msgspec
 from django.conf import settings
@@ -21,10 +19,12 @@ from django.db.models import F
 from django.db.models.functions import Least, Now
 from django.utils import timezone
 
-from destinations import http, masking, retry
+from destinations import attempts, masking, outgoing, retry, tokens
+from destinations.http import NoAnswer
 from destinations.lanes import Lane
 from destinations.models import Attempt, Destination, Hold, State
 from destinations.platforms.base import (
+    TOKEN_EXPIRED,
     Built,
     Item,
     Outcome,
@@ -35,8 +35,6 @@ from destinations.platforms.base import (
     Skip,
 )
 from destinations.queue import LEASE_SECONDS, Claimed, Settled, claim, has_due, record
-from events import masked_json
-from events.body import DECODE_ERRORS
 from routing import snapshot, toggles
 from routing.policy import DestinationRule
 from trackstack_site.nudge import nudge
@@ -113,6 +111,8 @@ class Run:
         self.leased_until = time.monotonic() + LEASE_SECONDS
         self.config = destination.config
         self.secrets = tuple(destination.secrets.values())
+        self.token: dict[str, str] = {}
+        """What `destinations.tokens` added to the configuration."""
         self.settled: list[Settled] = []
         self.attempts: list[Attempt] = []
         self.carried: dict[int, tuple[Attempt, ...]] = {}
@@ -166,7 +166,23 @@ class Run:
             )
             self._release(items)
         elif items:
-            self._send_items(items)
+            token = tokens.ready(self.destination)
+            if isinstance(token, tokens.NotReady):
+                self._wait_for_token(items, token.outcome)
+            else:
+                self.token = token
+                self.config = self.config | token
+                self.secrets = (*self.secrets, *token.values())
+                self._send_items(items)
+
+    def _wait_for_token(self, items: Sequence[Item], outcome: Outcome) -> None:
+        """Nothing could be sent, and it is no fault of the events."""
+        detail = masking.masked(outcome.detail, self.secrets, cap=380)
+        if outcome.result == Result.CONFIG:
+            self._hold(Hold.CREDENTIALS, detail)
+        else:
+            self._watch([msgspec.structs.replace(outcome, after=outcome.after or None)])
+        self._release(items)
 
     @staticmethod
     def _item(row: Claimed, rule: DestinationRule) -> Item:
@@ -225,22 +241,41 @@ class Run:
         )
 
     def _send(self, request: Request) -> None:
+        """Send a request with those that must succeed before it."""
+        for step in request.before:
+            done, rest = self._exchange(step, request.items)
+            if not done:
+                self._send_items(rest)
+                return
+        self._exchange(request, ())
+
+    def _exchange(self, request: Request, dependents: Sequence[Item]) -> tuple[bool, list[Item]]:
+        """Send one request and take its outcomes. For one that others depend on: whether all of it succeeded, and if
+        not, which of the dependents are to be tried again without the others.
+        """
         started_at = datetime.now(UTC)
-        answer, latency_ms = http.send(self._addressed(request))
+        answer, latency_ms = outgoing.send(self.destination, request)
         if isinstance(answer, Response):
             outcomes = self._parse(request, answer)
         else:
             result = Result.CONFIG if answer.is_refused_here else Result.RETRY
             outcomes = [Outcome(result=result, detail=answer.sentence)] * len(request.items)
-        attempt = self._attempt(request, answer, outcomes, started_at, latency_ms)
+        attempt = self._note(request, answer, outcomes, started_at, latency_ms)
         self.attempts.append(attempt)
+        is_done = all(outcome.result == Result.OK for outcome in outcomes)
         to_split: list[Item] = []
+        failed: set[int] = set()
+        roll = random.random()
         for item, outcome in zip(request.items, outcomes, strict=True):
-            if outcome.result == Result.SPLIT and len(request.items) > 1:
+            if outcome.result == Result.OK and dependents:
+                self._carry(item, attempt)
+            elif outcome.result == Result.SPLIT and len(request.items) > 1:
                 to_split.append(item)
-                self.carried[item.key] = (*self.carried.get(item.key, ()), attempt)
+                failed.add(item.key)
+                self._carry(item, attempt)
             else:
-                self._take(self.rows[item.key], outcome, attempt)
+                failed.add(item.key)
+                self._take(self.rows[item.key], outcome, attempt, roll)
         self._watch(outcomes)
         if time.monotonic() - self.flushed_at > FLUSH_SECONDS:
             self._flush()
@@ -249,6 +284,11 @@ class Run:
             half = (len(to_split) + 1) // 2
             self._send_items(to_split[:half])
             self._send_items(to_split[half:])
+        return is_done, [] if is_done else [item for item in dependents if item.key not in failed]
+
+    def _carry(self, item: Item, attempt: Attempt) -> None:
+        """Remember an attempt that carried an item without deciding its fate."""
+        self.carried[item.key] = (*self.carried.get(item.key, ()), attempt)
 
     def _parse(self, request: Request, answer: Response) -> list[Outcome]:
         try:
@@ -261,52 +301,34 @@ class Run:
         outcome = Outcome(result=Result.RETRY, detail=f"The answer ({answer.status}) could not be read.")
         return [outcome] * len(request.items)
 
-    def _addressed(self, request: Request) -> Request:
-        """The request with its URL led to the sandbox when the destination is in sandbox mode."""
-        if not self.destination.is_sandbox:
-            return request
-        parts = urlsplit(request.url)
-        query = f"?{parts.query}" if parts.query else ""
-        url = f"{settings.SANDBOX_URL.rstrip('/')}/{self.platform.key}{parts.path}{query}"
-        return msgspec.structs.replace(request, url=url)
-
-    def _attempt(
+    def _note(
         self,
         request: Request,
-        answer: Response | http.NoAnswer,
+        answer: Response | NoAnswer,
         outcomes: Sequence[Outcome],
         started_at: datetime,
         latency_ms: int,
     ) -> Attempt:
-        worst = next((o for o in outcomes if o.result != Result.OK), outcomes[0])
-        return Attempt(
+        return attempts.describe(
+            request,
+            answer,
+            outcomes,
             destination=self.destination,
-            delivery_ids=[item.key for item in request.items],
+            sample=lambda: self._alone(request),
+            secrets=self.secrets,
             started_at=started_at,
             latency_ms=latency_ms,
-            method=request.method,
-            # Where it really went: the sandbox's address, for a destination in sandbox mode.
-            url=masking.without_secrets(self._addressed(request).url, self.secrets)[:500],
-            request_body=self._sample(request),
-            status=answer.status if isinstance(answer, Response) else None,
-            response_body=masking.masked(answer.body, self.secrets, cap=2000) if isinstance(answer, Response) else "",
-            outcome=worst.result.value,
-            detail=masking.masked(worst.detail, self.secrets, cap=380),
         )
 
-    def _sample(self, request: Request) -> str:
-        """The body as people may see it. Of a batch, the body that its first event alone would have made."""
-        body, note = request.body, ""
-        if len(request.items) > 1:
-            # It has just been built among others, so it builds alone as well.
-            alone = self.platform.build(request.items[:1], self.config, self.now).requests
-            body, note = (alone[0].body, f"\n… and {len(request.items) - 1} more") if alone else (b"", "")
-        with contextlib.suppress(*DECODE_ERRORS):  # what is no JSON is masked as the text it is
-            body = msgspec.json.encode(masked_json.of_request(msgspec.json.decode(body)))
-        return masking.masked(body, self.secrets) + note
+    def _alone(self, request: Request) -> Request | None:
+        """The request that the first event of a batch alone would have made."""
+        # It has just been built among others, so it builds alone as well.
+        built = self.platform.build(request.items[:1], self.config, self.now).requests
+        parts = [part for whole in built for part in (*whole.before, whole)]
+        return next((part for part in parts if part.url == request.url), None)
 
     # --- outcomes ----------------------------------------------------------------------------------
-    def _take(self, row: Claimed, outcome: Outcome, attempt: Attempt) -> None:
+    def _take(self, row: Claimed, outcome: Outcome, attempt: Attempt, roll: float) -> None:
         result = outcome.result
         detail = masking.masked(outcome.detail, self.secrets, cap=380)
         if result == Result.OK:
@@ -314,20 +336,24 @@ class Run:
         elif result == Result.SKIPPED:
             self._settle(row, State.SKIPPED, outcome.reason or "invalid", detail, attempt=attempt)
         elif result == Result.RETRY:
-            self._retry(row, outcome.after, detail, attempt)
+            self._retry(row, outcome.after, detail, attempt, roll)
         elif result == Result.CONFIG:
             # Not the event's fault: it waits, due at once when the destination is mended.
             self._settle(row, State.WAITING, "", detail, due_at=self.now, attempt=attempt, is_untried=True)
-            self._hold(Hold.CREDENTIALS, detail)
+            if outcome.reason == TOKEN_EXPIRED and not self.is_stopped and tokens.refused(self.destination, self.token):
+                self.is_stopped = True  # the next claim fetches a fresh one
+            elif not self.is_stopped:
+                self._hold(Hold.CREDENTIALS, detail)
         else:
             reason = outcome.reason or ("too_old" if result == Result.TOO_OLD else "refused")
             self._settle(row, State.DEAD, reason, detail, attempt=attempt)
 
-    def _retry(self, row: Claimed, after: float | None, detail: str, attempt: Attempt) -> None:
+    def _retry(self, row: Claimed, after: float | None, detail: str, attempt: Attempt, roll: float) -> None:
+        """roll: one for all rows of a request, so that what failed together returns together, in one request."""
         verdict = retry.next_try(
             tries=row.tries,
             now=datetime.now(UTC),
-            roll=random.random(),
+            roll=roll,
             started_at=row.created_at,
             occurred_at=row.occurred_at,
             retry_for=settings.DELIVERY_RETRY_FOR,

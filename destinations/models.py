@@ -90,6 +90,22 @@ class Destination(models.Model):
         return {**self.settings, **self.secrets}
 
 
+class AccessToken(models.Model):
+    """The short-lived token of a destination whose platform speaks OAuth; see `destinations.tokens`."""
+
+    destination = models.OneToOneField(
+        Destination, on_delete=models.CASCADE, primary_key=True, related_name="access_token"
+    )
+    values = EncryptedJSONField(default=dict, blank=True, help_text="What `build` gets, encrypted.")
+    fetched_at = models.DateTimeField(null=True)
+    expires_at = models.DateTimeField(null=True)
+    renew_at = models.DateTimeField(null=True)
+    fetching_until = models.DateTimeField(null=True, help_text="A worker is fetching a new one, until then at most.")
+
+    def __str__(self) -> str:
+        return f"token of {self.destination_id}"
+
+
 class State(models.IntegerChoices):
     WAITING = 1, "Waiting"
     DELIVERED = 2, "Delivered"

@@ -156,6 +156,7 @@ TRUSTED_PROXY_COUNT = env.read_int("TRUSTED_PROXY_COUNT", 0)
 ALLOW_PRIVATE_ADDRESSES = env.read_list("ALLOW_PRIVATE_ADDRESSES")
 # Where destinations in sandbox mode send. Empty: sandbox mode is off, such destinations hold.
 SANDBOX_URL = env.read_text("SANDBOX_URL")
+FILES_ROOT = Path(env.read_text("FILES_ROOT") or TRACKSTACK_HOME / "files")
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["events.api.authentication.IngestKeyAuthentication"],

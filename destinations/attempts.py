@@ -1,0 +1,67 @@
+"""What is kept of a request: enough to explain it, masked and capped before it is written."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+import msgspec
+
+from destinations import masking, outgoing
+from destinations.http import NoAnswer
+from destinations.models import Attempt, Destination
+from destinations.platforms.base import Outcome, Request, Response, Result
+from events import masked_json
+from events.body import DECODE_ERRORS
+
+
+def describe(
+    request: Request,
+    answer: Response | NoAnswer,
+    outcomes: Sequence[Outcome],
+    *,
+    destination: Destination,
+    sample: Callable[[], Request | None],
+    secrets: Sequence[str],
+    started_at: datetime,
+    latency_ms: int,
+) -> Attempt:
+    """An unsaved attempt. sample: the request that the first event of a batch alone would have made."""
+    worst = next((o for o in outcomes if o.result != Result.OK), outcomes[0])
+    return Attempt(
+        destination=destination,
+        delivery_ids=[item.key for item in request.items],
+        started_at=started_at,
+        latency_ms=latency_ms,
+        method=request.method,
+        # Where it really went: the sandbox's address, for a destination in sandbox mode.
+        url=masking.without_secrets(outgoing.addressed(destination, request).url, secrets)[:500],
+        request_body=_body(request, sample, secrets),
+        status=answer.status if isinstance(answer, Response) else None,
+        response_body=masking.masked(answer.body, secrets, cap=2000) if isinstance(answer, Response) else "",
+        outcome=worst.result.value,
+        detail=masking.masked(worst.detail, secrets, cap=380),
+    )
+
+
+def _body(request: Request, sample: Callable[[], Request | None], secrets: Sequence[str]) -> str:
+    """The body as people may see it. Of a batch, its first event with a note how many there were."""
+    if not _is_text(request):
+        return f"({len(request.body)} bytes that are no text)"
+    body, note = request.body, ""
+    if len(request.items) > 1:
+        alone = sample()
+        body, note = (alone.body, f"\n… and {len(request.items) - 1} more") if alone else (b"", "")
+    with contextlib.suppress(*DECODE_ERRORS):  # what is no JSON is masked as the text it is
+        body = msgspec.json.encode(masked_json.of_request(msgspec.json.decode(body)))
+    return masking.masked(body, secrets) + note
+
+
+def _is_text(request: Request) -> bool:
+    """Whether a body is text: Parquet and compressed bodies are none, and hold what must not be shown."""
+    try:
+        request.body[:4096].decode()
+    except UnicodeDecodeError as error:
+        return error.start > 4090  # only cut within a character
+    return b"\x00" not in request.body[:4096]
