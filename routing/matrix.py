@@ -159,15 +159,14 @@ def stage_cell(rule: DestinationRule, stage: StageInfo, cells: Iterable[Cell]) -
     )
 
 
-def status_of(rule: DestinationRule, *, is_sandbox: bool = False, hold: str = "") -> Status:
-    """hold: what holds it, in words; empty when nothing does or nothing is known."""
+def status_of(rule: DestinationRule) -> Status:
     if rule.is_builtin:
         return Status("on", "good", "Every accepted event is here.")
     if not rule.is_enabled:
         return Status("off", "quiet", "Nothing is sent to this destination.")
     if rule.is_held:
-        return Status("held", "warn", hold or "Deliveries are written and wait.")
-    if is_sandbox:
+        return Status("held", "warn", rule.hold or "Deliveries are written and wait.")
+    if rule.is_sandbox:
         return Status("sandbox", "info", "Sent to the built-in sandbox instead of the platform.")
     return Status("on", "good")
 

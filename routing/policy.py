@@ -62,6 +62,9 @@ class DestinationRule(msgspec.Struct, frozen=True, kw_only=True):
     is_builtin: bool = False
     is_held: bool = False
     """Paused or failing: deliveries are written and wait. Does not change a decision."""
+    hold: str = ""
+    """Why it is held, in words."""
+    is_sandbox: bool = False
     source_ids: frozenset[int] | None = None
     """None: every source."""
     ticked: frozenset[str] = frozenset()

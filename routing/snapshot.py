@@ -8,14 +8,14 @@ force everywhere with the next batch, without a restart.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 
 from django.db import connection, transaction
 
 from destinations import platforms
 from destinations.models import Destination, Hold
-from events.models import CanonicalEvent, Source
+from events.models import CanonicalEvent, Source, Stage
 from routing.models import Route
 from routing.policy import (
     TOO_OLD,
@@ -48,8 +48,11 @@ class Snapshot:
         sources: dict[int, SourceRule],
         events: dict[str, EventRule],
         retired: frozenset[str] = frozenset(),
+        stages: Sequence[tuple[str, str, str]] = (),
     ) -> None:
         self.version = version
+        self.stages = stages
+        """Key, label and purpose of each, in order."""
         self.rules = rules
         """By destination id, in the order of the columns."""
         self.sources = sources
@@ -146,6 +149,24 @@ def held() -> Snapshot:
     return _current or current()
 
 
+def note_change(version: int, rule: DestinationRule) -> None:
+    """A committed change of one destination made this version: the process that made it need not read everything again.
+
+    Only when the snapshot is the one before; whoever missed a change reads.
+    """
+    global _current
+    with _lock:
+        if _current is not None and _current.version == version - 1:
+            _current = Snapshot(
+                version=version,
+                rules=_current.rules | {rule.id: rule},
+                sources=_current.sources,
+                events=_current.events,
+                retired=_current.retired,
+                stages=_current.stages,
+            )
+
+
 def forget() -> None:
     """Drop the cached snapshot (tests roll versions back)."""
     global _current
@@ -179,6 +200,7 @@ def _load() -> Snapshot:
             )
         }
         retired = frozenset(CanonicalEvent.objects.exclude(retired_at=None).values_list("name", flat=True))
+        stages = list(Stage.objects.values_list("key", "label", "purpose"))
         sources = {
             source.pk: SourceRule(
                 source.pk,
@@ -195,7 +217,7 @@ def _load() -> Snapshot:
             destination.pk: rule_of(destination, routes.get(destination.pk, ()))
             for destination in Destination.objects.prefetch_related("sources")
         }
-    return Snapshot(version=version, rules=rules, sources=sources, events=events, retired=retired)
+    return Snapshot(version=version, rules=rules, sources=sources, events=events, retired=retired, stages=stages)
 
 
 @cache
@@ -228,6 +250,8 @@ def rule_of(destination: Destination, routes: Iterable[Route]) -> DestinationRul
         is_enabled=destination.is_enabled,
         is_builtin=platform.is_builtin,
         is_held=destination.hold != Hold.NONE,
+        hold=": ".join(filter(None, [Hold(destination.hold).label, destination.hold_detail])),
+        is_sandbox=destination.is_sandbox,
         source_ids=None if destination.all_sources else frozenset(s.pk for s in destination.sources.all()),
         ticked=frozenset(ticked),
         recommended=platform.recommended,
@@ -242,10 +266,18 @@ def rule_of(destination: Destination, routes: Iterable[Route]) -> DestinationRul
 def bump() -> int:
     """Raise the routing version; call inside the transaction of the change. Serialises concurrent changes."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO routing_routingversion AS held (id, version) VALUES (1, 1)"
-            " ON CONFLICT (id) DO UPDATE SET version = held.version + 1 RETURNING version"
-        )
+        cursor.execute(BUMP_SQL)
         version: int = cursor.fetchone()[0]
-    _bumped.versions = {version}
+    note_bump(version)
     return version
+
+
+def note_bump(version: int) -> None:
+    """This transaction has raised the version to this."""
+    _bumped.versions = {version}
+
+
+BUMP_SQL = (
+    "INSERT INTO routing_routingversion AS held (id, version) VALUES (1, 1)"
+    " ON CONFLICT (id) DO UPDATE SET version = held.version + 1 RETURNING version"
+)

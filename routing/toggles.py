@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from django.db import transaction
+from django.db import connection, transaction
+from django.db.models import Subquery
 
 from destinations import reasons
 from destinations.models import Destination, Hold
 from destinations.platforms.base import Kind, NativeId
 from routing import snapshot
-from routing.models import Route, RoutingChange
+from routing.models import Route, RoutingChange, RoutingVersion
 from routing.policy import DestinationRule, EventRule, Mode, carries, selects
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
+
+
+class StaleError(Exception):
+    """The routing is not what the caller saw when deciding."""
 
 
 class ToggleError(ValueError):
@@ -97,11 +103,14 @@ def apply(
     user: AbstractBaseUser | None = None,
     actor: str = "",
     note: str = "",
+    seen: int | None = None,
 ) -> RoutingChange | None:
     """Change the toggles of one destination; None when nothing would change. Idempotent.
 
     native_names, native_ids: event → value, empty to go back to the platform's own.
-    Raises ToggleError for the built-in warehouse, an unknown mode or a native id of the wrong shape.
+    seen: the routing version that the decision to change was made on.
+    Raises ToggleError for the built-in warehouse, an unknown mode or a native id of the wrong shape; StaleError when
+    the routing is no longer what was seen.
     """
     platform = destination.platform
     if platform.is_builtin and (mode is not None or on):
@@ -112,9 +121,9 @@ def apply(
     _check_native_ids(shape, native_ids or {})
     with transaction.atomic():
         # The lock orders concurrent changes of one destination: each sees what the one before it left.
-        destination = Destination.objects.select_for_update().get(pk=destination.pk)
+        destination, version = _locked(destination.pk, seen)
         routes = {route.event_name: route for route in destination.routes.all()}
-        state = snapshot.current()
+        state = snapshot.current(version)
         events = state.events
         rule = snapshot.rule_of(destination, routes.values())
         new_rule = changed_rule(rule, mode=mode, on=on, events=events)
@@ -152,7 +161,8 @@ def apply(
         )
         if new_rule.mode != rule.mode:
             Destination.objects.filter(pk=destination.pk).update(event_mode=new_rule.mode.value)
-        return _record(
+            destination.event_mode = new_rule.mode.value
+        entry = _record(
             action="toggle" if on else "mode" if mode else "mapping",
             destination=destination,
             sentences=sentences,
@@ -162,6 +172,20 @@ def apply(
             actor=actor,
             note=note,
         )
+        # As the rows are now, those that were touched among them.
+        now = snapshot.rule_of(destination, {**routes, **touched}.values())
+        transaction.on_commit(partial(snapshot.note_change, entry.version, now))
+        return entry
+
+
+def _locked(pk: int, seen: int | None) -> tuple[Destination, int]:
+    """The destination's row, locked, and the routing version. Raises StaleError when that is not the one seen."""
+    versions = Subquery(RoutingVersion.objects.values("version")[:1])
+    row = Destination.objects.select_for_update(of=("self",)).annotate(routing_version=versions).get(pk=pk)
+    version: int = row.routing_version or 0
+    if seen is not None and seen != version:
+        raise StaleError("The routing was changed meanwhile.")
+    return row, version
 
 
 def _switched_on(rule: DestinationRule, event: str) -> str:
@@ -225,8 +249,7 @@ def _record(
     actor: str,
     note: str,
 ) -> RoutingChange:
-    change: RoutingChange = RoutingChange.objects.create(
-        version=snapshot.bump(),
+    change = RoutingChange(
         user=user,  # type: ignore[misc]
         actor=actor or (user.get_username() if user is not None else "system"),
         action=action,
@@ -237,7 +260,20 @@ def _record(
         after=after,
         note=note,
     )
+    names = [field.column for field in RoutingChange._meta.concrete_fields if field.column not in ("id", "version")]
+    values = [change._meta.get_field(name).get_db_prep_save(getattr(change, name), connection) for name in names]
+    with connection.cursor() as cursor:
+        cursor.execute(RECORD_SQL.format(names=", ".join(names), values=", ".join(["%s"] * len(names))), values)
+        change.pk, change.version = cursor.fetchone()
+    snapshot.note_bump(change.version)
     return change
+
+
+# The entry and the version that it makes, in one statement: a switch has few to spare.
+RECORD_SQL = f"""
+WITH held AS ({snapshot.BUMP_SQL})
+INSERT INTO routing_routingchange (version, {{names}}) SELECT held.version, {{values}} FROM held RETURNING id, version
+"""
 
 
 def record_destination_change(

@@ -18,8 +18,8 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from destinations import reasons
-from destinations.models import Destination, Hold, LedgerEntry, LedgerState
-from events.models import CanonicalEvent, Stage
+from destinations.models import Destination, LedgerEntry, LedgerState
+from events.models import CanonicalEvent
 from routing import matrix as model
 from routing import matrix_html as html
 from routing import snapshot, toggles
@@ -56,9 +56,9 @@ def matrix(request: HttpRequest) -> HttpResponse:
     state = snapshot.current()
     shown = model.build(
         state,
-        stage_infos(),
+        stage_infos(state),
         dict(CanonicalEvent.objects.filter(retired_at=None).values_list("name", "description")),
-        statuses_of(state),
+        {pk: model.status_of(rule) for pk, rule in state.rules.items()},
         seven_days(LedgerState.DELIVERED),
     )
     may_do = rights(request)
@@ -75,18 +75,8 @@ def matrix(request: HttpRequest) -> HttpResponse:
     return render(request, "routing/matrix.html", context)
 
 
-def stage_infos() -> list[model.StageInfo]:
-    return [model.StageInfo(*row) for row in Stage.objects.values_list("key", "label", "purpose")]
-
-
-def statuses_of(state: Snapshot, *rules: DestinationRule) -> dict[int, model.Status]:
-    """Of these destinations, or of all."""
-    asked = {rule.id: rule for rule in rules} or state.rules
-    rows = Destination.objects.filter(pk__in=list(asked))
-    return {
-        pk: model.status_of(asked[pk], is_sandbox=is_sandbox, hold=": ".join(filter(None, [Hold(hold).label, detail])))
-        for pk, is_sandbox, hold, detail in rows.values_list("pk", "is_sandbox", "hold", "hold_detail")
-    }
+def stage_infos(state: Snapshot) -> list[model.StageInfo]:
+    return [model.StageInfo(*row) for row in state.stages]
 
 
 def seven_days(ledger_state: LedgerState, **where: Any) -> dict[tuple[int, str], int]:
@@ -137,14 +127,23 @@ def without_money_back(asked: Asked, rule: DestinationRule, state: Snapshot) -> 
 @require_POST
 def toggle(request: HttpRequest) -> HttpResponse:
     """One switch: done at once. A stage or a column, or money going back to an ad platform: asked first."""
-    state = snapshot.current()
+    try:
+        return switch(request, snapshot.held())
+    except toggles.StaleError:
+        return switch(request, snapshot.current())
+
+
+def switch(request: HttpRequest, state: Snapshot) -> HttpResponse:
+    """Raises toggles.StaleError when the routing is no longer `state`."""
     found = asked_of(request, state)
     if found is None:
+        if state.version != snapshot.stored_version():
+            raise toggles.StaleError
         return HttpResponseBadRequest("There is no such switch.")
     asked, rule = found
     diff = toggles.diff(rule, mode=asked.mode, on=asked.on, events=state.events)
     if asked.is_bulk or toggles.needs_confirmation(rule, diff.added, state.events):
-        return ask(request, state, asked, rule)
+        return ask(request, snapshot.current(), asked, rule)
     return make(request, state, asked, rule)
 
 
@@ -161,7 +160,10 @@ def change(request: HttpRequest) -> HttpResponse:
         return ask(request, state, asked, rule)
     if request.POST.get("seen") != str(state.version):
         return ask(request, state, asked, rule, is_stale=True)
-    return make(request, state, asked, rule)
+    try:
+        return make(request, state, asked, rule)
+    except toggles.StaleError:
+        return ask(request, snapshot.current(), asked, rule, is_stale=True)
 
 
 def ask(
@@ -204,7 +206,7 @@ def title_of(asked: Asked, rule: DestinationRule) -> str:
     word = "on" if any(asked.on.values()) else "off"
     if not asked.is_bulk:
         return f"{next(iter(asked.on))} to {rule.name}"
-    stage = next((info.label for info in stage_infos() if f":@{info.key}:" in asked.text), "")
+    stage = next((info.label for info in stage_infos(snapshot.held()) if f":@{info.key}:" in asked.text), "")
     names = f"all of {stage}" if stage else "every event"
     return f"Switch {names} {word} for {rule.name}"
 
@@ -222,7 +224,13 @@ def make(request: HttpRequest, state: Snapshot, asked: Asked, rule: DestinationR
     # `apply` reads and locks the row itself; it only has to be told which one.
     destination = Destination(pk=rule.id, name=rule.name, platform_key=rule.platform)
     try:
-        entry = toggles.apply(destination, mode=asked.mode, on=asked.on, user=request.user)  # type: ignore[arg-type]
+        entry = toggles.apply(
+            destination,
+            mode=asked.mode,
+            on=asked.on,
+            user=request.user,
+            seen=state.version,  # type: ignore[arg-type]
+        )
     except toggles.ToggleError as error:
         return refused(request, str(error))
     except Destination.DoesNotExist:
@@ -273,13 +281,12 @@ def column_swaps(
     touched = {state.events[cell.event].stage for cell in changed}
     stages = [
         model.stage_cell(rule, info, (now[n] for n, found in state.events.items() if found.stage == info.key))
-        for info in stage_infos()
+        for info in stage_infos(state)
         if info.key in touched
     ]
-    status = statuses_of(state, rule).get(rule.id) or model.status_of(rule)
     return {
         **may_do,
-        "column": model.column_of(rule, now, status),
+        "column": model.column_of(rule, now, model.status_of(rule)),
         "cells": [html.cell_swap(cell, **may_do) for cell in changed],
         "stage_cells": [html.stage_cell_html(cell, may_toggle=may_do["may_toggle"], is_swap=True) for cell in stages],
     }

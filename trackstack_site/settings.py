@@ -90,6 +90,7 @@ MIDDLEWARE = [
 ROOT_URLCONF = "trackstack_site.urls"
 WSGI_APPLICATION = "trackstack_site.wsgi.application"
 LOGIN_URL = "admin:login"
+AUTHENTICATION_BACKENDS = ["trackstack_site.permissions.OneQueryBackend"]
 
 TEMPLATES = [
     {

@@ -112,7 +112,7 @@ def test_the_builtin_warehouse_always_has_everything() -> None:
     ],
 )
 def test_status_says_the_gravest_first(values: dict[str, Any], is_sandbox: bool, word: str) -> None:
-    assert matrix.status_of(rule(**values), is_sandbox=is_sandbox).word == word
+    assert matrix.status_of(rule(**values, is_sandbox=is_sandbox)).word == word
 
 
 def test_cells_escape_what_people_entered() -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, User
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db.models import F
 from django.test import Client
 from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
@@ -15,8 +15,9 @@ from pytest_django import DjangoAssertNumQueries
 from destinations import platforms
 from destinations.models import Destination, LedgerEntry, LedgerState
 from destinations.platforms.base import Kind, NativeId, Platform
+from events.models import CanonicalEvent
 from routing import snapshot, toggles
-from routing.models import Route, RoutingChange
+from routing.models import Route, RoutingChange, RoutingVersion
 
 pytestmark = pytest.mark.django_db
 
@@ -384,19 +385,29 @@ def test_budget_of_the_page(
     with django_assert_max_num_queries(12):
         answer = marketer.get(MATRIX)
     assert len(answer.content) < 400_000
-    best = min(timed(lambda: marketer.get(MATRIX)) for _ in range(5))
-    assert best < 0.25, f"{best * 1000:.0f} ms"  # 100 ms on an idle machine; this one may be busy
 
 
 def test_budget_of_a_switch(
-    marketer: Client, ads: Destination, fifteen: None, django_assert_max_num_queries: DjangoAssertNumQueries
+    marketer: Client,
+    ads: Destination,
+    fifteen: None,
+    django_assert_num_queries: DjangoAssertNumQueries,
+    django_capture_on_commit_callbacks: Any,
 ) -> None:
-    # Who asks: 4. The change, its version and its entry, in one transaction: 11. What the answer shows: 4.
-    with django_assert_max_num_queries(19):
+    snapshot.forget()
+    snapshot.current()
+    with django_capture_on_commit_callbacks(execute=True):
         post(marketer, "toggle/", htmx=True, set=f"{ads.pk}:StartTrial:1")
+    # Who asks: 3. The change: 4, and the two that begin and end its transaction. What the answer shows: 1.
+    with django_assert_num_queries(8 + 2):
+        post(marketer, "toggle/", htmx=True, set=f"{ads.pk}:StartTrial:0")
 
 
-def timed(call: Any) -> float:
-    started = time.perf_counter()
-    call()
-    return time.perf_counter() - started
+def test_a_switch_on_rules_that_are_no_longer_in_force_is_decided_anew(marketer: Client, ads: Destination) -> None:
+    """Another process made the event one that needs a confirmation; this one has not looked since."""
+    snapshot.current()
+    CanonicalEvent.objects.filter(name="StartTrial").update(routing_class="warehouse_only")
+    RoutingVersion.objects.update(version=F("version") + 1)
+    answer = post(marketer, "toggle/", htmx=True, set=f"{ads.pk}:StartTrial:1")
+    assert answer["HX-Retarget"] == "#dialog-body"
+    assert not Route.objects.filter(event_name="StartTrial", is_on=True).exists()

@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import sys
 from argparse import ArgumentTypeError
+from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -146,12 +147,18 @@ def rule_of(platform: Platform, settings: Settings) -> DestinationRule:
 
 
 def secret_texts(platform: Platform, config: Config) -> list[str]:
-    """Every secret value and, as one field may hold several, its lines, words and header values; longest first."""
+    """Every secret value and, as one field may hold several, its lines, words and header values; longest first.
+
+    Also the `user:password` forms of HTTP Basic (RFC 7617) that a secret can be half of.
+    """
     found: set[str] = set()
     for name in platform.secret_names:
         value = config.get(name, "").strip()
         lines = [line.strip() for line in value.splitlines()]
         found.update({value, *lines, *value.split(), *(line.partition(":")[2].strip() for line in lines)})
+    values = ["", *filter(None, config.values())]
+    pairs = [f"{user}:{word}" for user in values for word in values if len(user + word) < 400]
+    found |= {b64encode(pair.encode()).decode() for pair in pairs if any(one and one in pair for one in found)}
     return sorted(filter(None, found), key=len, reverse=True)
 
 

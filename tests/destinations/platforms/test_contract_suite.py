@@ -166,7 +166,8 @@ def accounted(platform: Platform, given_items: list[Item], built: Built) -> None
     assert refused == sorted(refused)
     for request in built.requests:
         assert 1 <= len(request.items) <= platform.batch_limit
-        assert all(set(part.items) <= set(request.items) and not part.before for part in request.before)
+        keys = {one.key for one in request.items}
+        assert all({one.key for one in part.items} <= keys and not part.before for part in request.before)
         assert all(isinstance(value, str) and "\n" not in value for value in request.headers.values())
         if platform.max_body_bytes and len(request.items) > 1:
             assert len(request.body) <= platform.max_body_bytes
@@ -319,7 +320,8 @@ def test_parse_gives_one_outcome_per_item(
         assert isinstance(outcome, Outcome)
         assert outcome.after is None or outcome.after >= 0
         assert len(outcome.detail) <= 400
-        assert not outcome.reason or outcome.reason in reasons.REASONS
+        assert outcome.reason in {"", base.TOKEN_EXPIRED, *reasons.REASONS}
+        assert outcome.reason != base.TOKEN_EXPIRED or outcome.result == Result.CONFIG
         if outcome.result not in (Result.OK,):
             assert outcome.detail
         if count == 1:
