@@ -12,6 +12,7 @@ PLATFORMS: dict[str, str] = {
     "meta": "destinations.platforms.meta.Meta",
     "linkedin": "destinations.platforms.linkedin.LinkedIn",
     "clickhouse": "destinations.platforms.clickhouse.ClickHouse",
+    "tinybird": "destinations.platforms.tinybird.Tinybird",
     "webhook": "destinations.platforms.webhook.Webhook",
     "warehouse": "destinations.platforms.warehouse.Warehouse",
 }

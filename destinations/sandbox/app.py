@@ -35,6 +35,7 @@ VENDORS: dict[str, str] = {
     "meta": "destinations.sandbox.meta.Meta",
     "linkedin": "destinations.sandbox.linkedin.LinkedIn",
     "clickhouse": "destinations.sandbox.clickhouse.ClickHouse",
+    "tinybird": "destinations.sandbox.tinybird.Tinybird",
     "webhook": "destinations.sandbox.webhook.Webhook",
 }
 
