@@ -13,6 +13,7 @@ PLATFORMS: dict[str, str] = {
     "linkedin": "destinations.platforms.linkedin.LinkedIn",
     "clickhouse": "destinations.platforms.clickhouse.ClickHouse",
     "tinybird": "destinations.platforms.tinybird.Tinybird",
+    "bigquery": "destinations.platforms.bigquery.BigQuery",
     "webhook": "destinations.platforms.webhook.Webhook",
     "warehouse": "destinations.platforms.warehouse.Warehouse",
 }

@@ -36,6 +36,7 @@ VENDORS: dict[str, str] = {
     "linkedin": "destinations.sandbox.linkedin.LinkedIn",
     "clickhouse": "destinations.sandbox.clickhouse.ClickHouse",
     "tinybird": "destinations.sandbox.tinybird.Tinybird",
+    "bigquery": "destinations.sandbox.bigquery.BigQuery",
     "webhook": "destinations.sandbox.webhook.Webhook",
 }
 
