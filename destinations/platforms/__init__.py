@@ -14,6 +14,7 @@ PLATFORMS: dict[str, str] = {
     "clickhouse": "destinations.platforms.clickhouse.ClickHouse",
     "tinybird": "destinations.platforms.tinybird.Tinybird",
     "bigquery": "destinations.platforms.bigquery.BigQuery",
+    "files": "destinations.platforms.files.Files",
     "webhook": "destinations.platforms.webhook.Webhook",
     "warehouse": "destinations.platforms.warehouse.Warehouse",
 }

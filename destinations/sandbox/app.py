@@ -37,6 +37,7 @@ VENDORS: dict[str, str] = {
     "clickhouse": "destinations.sandbox.clickhouse.ClickHouse",
     "tinybird": "destinations.sandbox.tinybird.Tinybird",
     "bigquery": "destinations.sandbox.bigquery.BigQuery",
+    "files": "destinations.sandbox.files.Files",
     "webhook": "destinations.sandbox.webhook.Webhook",
 }
 
