@@ -14,6 +14,10 @@ PLATFORMS: dict[str, str] = {
     "pinterest": "destinations.platforms.pinterest.Pinterest",
     "snapchat": "destinations.platforms.snapchat.Snapchat",
     "quora": "destinations.platforms.quora.Quora",
+    "clickhouse": "destinations.platforms.clickhouse.ClickHouse",
+    "tinybird": "destinations.platforms.tinybird.Tinybird",
+    "bigquery": "destinations.platforms.bigquery.BigQuery",
+    "files": "destinations.platforms.files.Files",
     "webhook": "destinations.platforms.webhook.Webhook",
     "warehouse": "destinations.platforms.warehouse.Warehouse",
 }

@@ -37,6 +37,10 @@ VENDORS: dict[str, str] = {
     "pinterest": "destinations.sandbox.pinterest.Pinterest",
     "snapchat": "destinations.sandbox.snapchat.Snapchat",
     "quora": "destinations.sandbox.quora.Quora",
+    "clickhouse": "destinations.sandbox.clickhouse.ClickHouse",
+    "tinybird": "destinations.sandbox.tinybird.Tinybird",
+    "bigquery": "destinations.sandbox.bigquery.BigQuery",
+    "files": "destinations.sandbox.files.Files",
     "webhook": "destinations.sandbox.webhook.Webhook",
 }
 
