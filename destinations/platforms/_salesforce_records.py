@@ -184,15 +184,17 @@ def person_fields(payload: Payload, sobject: str, codes: bool) -> dict[str, Any]
     fields: dict[str, Any] = {}
     for attribute, name, cap, is_divisible in _FIELDS:
         value = getattr(payload, attribute)
-        if value is None or identity.is_hashed(value) or (not is_divisible and len(value) > cap):
+        if value is None or identity.is_hashed(value):
             continue
-        fields[f"Mailing{name}" if sobject == "Contact" and name in _PLACES else name] = cut(value, cap)
+        text = cut(value, cap)
+        if text == value or is_divisible:
+            fields[f"Mailing{name}" if sobject == "Contact" and name in _PLACES else name] = text
     if email := plain_email(payload):
         fields["Email"] = email
     if sobject == "Lead":
         if company := payload.company_name or payload.account_name:
             fields["Company"] = cut(company, 255)
-        if payload.company_domain and len(payload.company_domain) <= 255:
+        if payload.company_domain and cut(payload.company_domain, 255) == payload.company_domain:
             fields["Website"] = payload.company_domain
     if codes:
         _use_codes(fields, payload, "Mailing" if sobject == "Contact" else "")
