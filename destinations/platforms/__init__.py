@@ -18,6 +18,7 @@ PLATFORMS: dict[str, str] = {
     "tinybird": "destinations.platforms.tinybird.Tinybird",
     "bigquery": "destinations.platforms.bigquery.BigQuery",
     "files": "destinations.platforms.files.Files",
+    "salesforce": "destinations.platforms.salesforce.Salesforce",
     "webhook": "destinations.platforms.webhook.Webhook",
     "warehouse": "destinations.platforms.warehouse.Warehouse",
 }

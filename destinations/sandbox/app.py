@@ -41,6 +41,7 @@ VENDORS: dict[str, str] = {
     "tinybird": "destinations.sandbox.tinybird.Tinybird",
     "bigquery": "destinations.sandbox.bigquery.BigQuery",
     "files": "destinations.sandbox.files.Files",
+    "salesforce": "destinations.sandbox.salesforce.Salesforce",
     "webhook": "destinations.sandbox.webhook.Webhook",
 }
 
