@@ -34,6 +34,7 @@ from destinations.sandbox.failures import Failure, FailureBook, Unusable, check_
 VENDORS: dict[str, str] = {
     "meta": "destinations.sandbox.meta.Meta",
     "linkedin": "destinations.sandbox.linkedin.LinkedIn",
+    "hubspot": "destinations.sandbox.hubspot.HubSpot",
     "webhook": "destinations.sandbox.webhook.Webhook",
 }
 
