@@ -12,6 +12,7 @@ PLATFORMS: dict[str, str] = {
     "meta": "destinations.platforms.meta.Meta",
     "linkedin": "destinations.platforms.linkedin.LinkedIn",
     "hubspot": "destinations.platforms.hubspot.HubSpot",
+    "customerio": "destinations.platforms.customerio.CustomerIo",
     "webhook": "destinations.platforms.webhook.Webhook",
     "warehouse": "destinations.platforms.warehouse.Warehouse",
 }

@@ -35,6 +35,7 @@ VENDORS: dict[str, str] = {
     "meta": "destinations.sandbox.meta.Meta",
     "linkedin": "destinations.sandbox.linkedin.LinkedIn",
     "hubspot": "destinations.sandbox.hubspot.HubSpot",
+    "customerio": "destinations.sandbox.customerio.CustomerIo",
     "webhook": "destinations.sandbox.webhook.Webhook",
 }
 
