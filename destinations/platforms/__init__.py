@@ -19,6 +19,8 @@ PLATFORMS: dict[str, str] = {
     "bigquery": "destinations.platforms.bigquery.BigQuery",
     "files": "destinations.platforms.files.Files",
     "salesforce": "destinations.platforms.salesforce.Salesforce",
+    "hubspot": "destinations.platforms.hubspot.HubSpot",
+    "customerio": "destinations.platforms.customerio.CustomerIo",
     "webhook": "destinations.platforms.webhook.Webhook",
     "warehouse": "destinations.platforms.warehouse.Warehouse",
 }

@@ -42,6 +42,8 @@ VENDORS: dict[str, str] = {
     "bigquery": "destinations.sandbox.bigquery.BigQuery",
     "files": "destinations.sandbox.files.Files",
     "salesforce": "destinations.sandbox.salesforce.Salesforce",
+    "hubspot": "destinations.sandbox.hubspot.HubSpot",
+    "customerio": "destinations.sandbox.customerio.CustomerIo",
     "webhook": "destinations.sandbox.webhook.Webhook",
 }
 
