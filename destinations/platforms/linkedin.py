@@ -93,7 +93,7 @@ class LinkedIn(base.Platform):
         sunsets={f"{year}{month:02}": date(year + 1, month, 15) for year in (2025, 2026) for month in range(1, 13)},
         source="https://learn.microsoft.com/linkedin/marketing/versioning",
     )
-    plain_identity = frozenset({"external_id"})
+    plain_identity = frozenset({"first_name", "last_name", "external_id"})
     fields = (
         Field(name="access_token", label="Conversions API token", secret=True, required=True,
               pattern=r"[A-Za-z0-9_-]{60,2048}",
@@ -103,14 +103,21 @@ class LinkedIn(base.Platform):
               help="The number in the address of Campaign Manager"),
         Field(name="api_version", label="LinkedIn-Version", pattern=r"20\d{2}(0[1-9]|1[0-2])(\.\d{2})?",
               default=VERSION, help="Year and month, such as 202609; each lives for a year"),
+        # The vendor's examples all carry plain names; the hashed fields are new, and an unknown field refuses a batch.
+        Field(name="names", label="First and last names", default="plain",
+              choices=(("plain", "As they are"), ("hashed", "Hashed (version 202609 and newer)"), ("off", "Not sent")),
+              help="LinkedIn documents names as plain text; newer versions are said to take them hashed too"),
     )  # fmt: skip
 
     def build(self, items: Sequence[Item], config: Config, now: datetime) -> Built:
         version = config.get("api_version") or VERSION
+        names = config.get("names") or "plain"
+        if names == "hashed" and version < "202609":
+            names = "off"
         parts: list[tuple[Item, bytes]] = []
         skipped: list[Skip] = []
         for item in items:
-            event = self._event(item, version, int(now.timestamp() * 1000))
+            event = self._event(item, version, names, int(now.timestamp() * 1000))
             if isinstance(event, Skip):
                 skipped.append(event)
             else:
@@ -129,7 +136,7 @@ class LinkedIn(base.Platform):
             for run in runs
         ])  # fmt: skip
 
-    def _event(self, item: Item, version: str, now_ms: int) -> dict[str, Any] | Skip:
+    def _event(self, item: Item, version: str, names: str, now_ms: int) -> dict[str, Any] | Skip:
         payload = item.payload
         if now_ms - item.occurred_ms > MAX_AGE.total_seconds() * 1000:
             return Skip(item=item, reason="too_old", detail="LinkedIn takes events of the last 90 days only.")
@@ -139,7 +146,7 @@ class LinkedIn(base.Platform):
             "conversion": item.native_id if item.native_id.startswith(RULE) else RULE + item.native_id,
             "conversionHappenedAt": min(item.occurred_ms, now_ms),  # a sender's clock may run ahead
             "eventId": item.event_id,
-            "user": _user(payload, version),
+            "user": _user(payload, version, names),
         }
         if amount := base.value_of(item):
             event["conversionValue"] = {"currencyCode": amount[1], "amount": base.decimal_text(amount[0])}
@@ -148,14 +155,10 @@ class LinkedIn(base.Platform):
             user = event["user"]
             if not isinstance(user, dict) or not isinstance(user.setdefault("userIds", []), list):
                 return Skip(item=item, reason="invalid", detail="platformParams.linkedin replaces an object.")
-            event["user"] = _protected(user, version)
+            event["user"] = _protected(user, names)
         user = event["user"]
-        kinds = {entry.get("idType") for entry in user["userIds"] if isinstance(entry, dict)}
-        # An address alone is said not to be enough, in one of the vendor's messages: it only comes along.
-        if not kinds - {"SHA256_IP_ADDRESS", "PLAINTEXT_IP_ADDRESS"} and not user.keys() - {"userIds"}:
-            needed = (
-                "LinkedIn needs an e-mail address, li_fat_id, first and last name, external id or lead form response"
-            )
+        if not any(isinstance(entry, dict) for entry in user["userIds"]) and not user.keys() - {"userIds"}:
+            needed = "LinkedIn needs an e-mail address, li_fat_id, IPv4 address, both names, external id or lead form"
             return Skip(item=item, reason="no_identity", detail=f"{needed}; the event carries none of them.")
         return event
 
@@ -211,7 +214,7 @@ def _bad_indices(message: str, count: int) -> dict[int, str]:
     return {index: said for index, said in found.items() if index < count}
 
 
-def _user(payload: Payload, version: str) -> dict[str, Any]:
+def _user(payload: Payload, version: str, names: str) -> dict[str, Any]:
     ids: list[dict[str, str]] = []
     email = identity.email_without_spaces(payload.email) if payload.email else ""
     if email:
@@ -220,12 +223,15 @@ def _user(payload: Payload, version: str) -> dict[str, Any]:
     li_fat_id = payload.click_ids.get("li_fat_id") or (found[1] if found else "")
     if li_fat_id:
         ids.append({"idType": "LINKEDIN_FIRST_PARTY_ADS_TRACKING_UUID", "idValue": li_fat_id})
-    if version >= "202607" and identity.ipv4(payload.client_ip or ""):
-        ids.append({"idType": "SHA256_IP_ADDRESS", "idValue": identity.hashed(payload.client_ip or "")})
+    if version >= "202605" and identity.ipv4(payload.client_ip or ""):
+        if version >= "202607":
+            ids.append({"idType": "SHA256_IP_ADDRESS", "idValue": identity.hashed(payload.client_ip or "")})
+        else:
+            ids.append({"idType": "PLAINTEXT_IP_ADDRESS", "idValue": payload.client_ip or ""})
     user: dict[str, Any] = {"userIds": ids}  # must exist, may be empty
-    if payload.first_name and payload.last_name:  # one without the other is refused
+    if names != "off" and payload.first_name and payload.last_name:  # one without the other is refused
         info = {"firstName": payload.first_name, "lastName": payload.last_name}
-        if version >= "202609":
+        if names == "hashed":
             info = _hashed_names(info)  # both, or the request is refused
         if len(info) == 2 and ("hashedFirstName" in info or not any(map(identity.is_hashed, info.values()))):
             country = identity.country(payload.country) if payload.country else ""
@@ -244,7 +250,7 @@ def _hashed_names(info: dict[str, Any]) -> dict[str, Any]:
     return identity.protected({keys.get(key, key): value for key, value in info.items()}, USER_INFO_RULES)
 
 
-def _protected(user: dict[str, Any], version: str) -> dict[str, Any]:
+def _protected(user: dict[str, Any], names: str) -> dict[str, Any]:
     """`user` after the sender's overrides: what LinkedIn takes hashed leaves hashed, whatever was written there."""
     ids = []
     for entry in user["userIds"]:
@@ -253,7 +259,7 @@ def _protected(user: dict[str, Any], version: str) -> dict[str, Any]:
     safe = user | {"userIds": ids}
     info = safe.pop("userInfo", None)
     if isinstance(info, dict):
-        info = _hashed_names(info) if version >= "202609" else info
+        info = _hashed_names(info) if names == "hashed" else identity.protected(info, USER_INFO_RULES)
         # Without both names LinkedIn refuses the element, and with it the batch.
         if {"hashedFirstName", "hashedLastName"} <= info.keys() or {"firstName", "lastName"} <= info.keys():
             safe["userInfo"] = info

@@ -49,9 +49,12 @@ CATEGORY = {"HighIntentPageView": "high_intent", "IntegrationViewed": "integrati
 
 # Sent under the same name. The free-form `properties` stay at home: nobody vouches for what is in them.
 CUSTOM = words("""
-    content_name content_category num_items plan previous_plan feature demo_type action_type payment_method
+    content_name content_category plan previous_plan feature demo_type action_type payment_method
     lead_event_source opportunity_stage pipeline_stage
 """)
+
+COUNTED = frozenset({"InitiateCheckout", "Purchase"})
+"""The events for which Meta's pages name `num_items`."""
 
 STRONG = frozenset(("em", "ph", "external_id", "fbc", "fbp", "lead_id", "madid"))
 """One of these, or IP address and user agent: weaker combinations are refused since Graph v13 ("Best Practices")."""
@@ -238,20 +241,27 @@ def _user_data(item: Item) -> dict[str, Any]:
 
 
 def _fbc(item: Item) -> str:
-    """The cookie, or what it would say: `fb.1.{ms}.{fbclid}`, the click id untouched. 1 is what Meta asks of servers
-    that store no cookie; the time is the event's, the same on every try. Source: Meta, "fbp and fbc Parameters".
+    """The cookie, unless the page was reached with another click id: then what the cookie would say by now,
+    `fb.1.{ms}.{fbclid}`, the click id untouched. 1 is what Meta asks of servers that store no cookie; the time is the
+    event's, the same on every try. Source: Meta, "fbp and fbc Parameters"; its parameter builder for the precedence.
     """
-    clicks, page = item.payload.click_ids, item.payload.page_url or ""
-    if "fbc" in clicks:
-        return clicks["fbc"]
-    found = _FBCLID.search(page) if "fbclid=" in page and "fbclid" not in clicks else None
-    fbclid = found[1] if found else clicks.get("fbclid", "")
+    payload = item.payload
+    cookie, landed = payload.click_ids.get("fbc", ""), ""
+    for address in (payload.page_url, payload.referrer):
+        if address is not None and "fbclid=" in address and (found := _FBCLID.search(address)):
+            landed = found[1]
+            break
+    if cookie and (not landed or cookie.endswith(f".{landed}") or f".{landed}." in cookie):
+        return cookie
+    fbclid = landed or payload.click_ids.get("fbclid", "")
     return f"fb.1.{item.occurred_ms}.{fbclid}" if fbclid else ""
 
 
 def _custom_data(item: Item) -> dict[str, Any]:
     payload = item.payload
     custom = {name: value for name in CUSTOM if (value := getattr(payload, name)) is not None}
+    if payload.num_items is not None and item.native_name in COUNTED:
+        custom["num_items"] = payload.num_items
     if amount := base.value_of(item):
         custom["value"], custom["currency"] = amount
     if order_id := payload.order_id or payload.transaction_id:

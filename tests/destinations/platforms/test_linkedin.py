@@ -19,8 +19,8 @@ def sha(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def sent(event: str = "SignUp", version: str = "", **fields: Any) -> dict[str, Any]:
-    config = CONFIG["linkedin"] | {"api_version": version}
+def sent(event: str = "SignUp", version: str = "", names: str = "", **fields: Any) -> dict[str, Any]:
+    config = CONFIG["linkedin"] | {"api_version": version, "names": names}
     (found,) = body(only(LINKEDIN.build([item(event, LINKEDIN, **fields)], config, NOW)))["elements"]
     return found  # type: ignore[no-any-return]
 
@@ -87,14 +87,29 @@ def test_li_fat_id_is_read_from_the_landing_address() -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "client_ip"), [("202606", "203.0.113.7"), ("202609", "2001:db8::1"), ("202609", "x")]
+    ("version", "client_ip"), [("202604", "203.0.113.7"), ("202609", "2001:db8::1"), ("202609", "x")]
 )
-def test_only_ipv4_and_only_where_the_version_takes_it_hashed(version: str, client_ip: str) -> None:
+def test_only_ipv4_and_only_where_the_version_takes_it(version: str, client_ip: str) -> None:
     assert len(sent(version=version, email="a@b.co", client_ip=client_ip)["user"]["userIds"]) == 1
 
 
-def test_names_are_hashed_and_come_in_pairs() -> None:
-    user = sent(first_name="Ada Mary", last_name="O'Byron", company_name="Acme", country="Germany")["user"]
+def test_an_address_is_plain_before_the_version_that_hashes_it() -> None:
+    user = sent(version="202606", client_ip="203.0.113.7")["user"]
+    assert user["userIds"] == [{"idType": "PLAINTEXT_IP_ADDRESS", "idValue": "203.0.113.7"}]
+
+
+def test_names_are_plain_as_the_vendor_shows_them_and_come_in_pairs() -> None:
+    user = sent(first_name="Ada", last_name="Byron", company_name="Acme", country="Germany")["user"]
+    info = {"firstName": "Ada", "lastName": "Byron", "companyName": "Acme", "countryCode": "DE"}
+    assert user == {"userIds": [], "userInfo": info}
+    assert "userInfo" not in sent(email="a@b.co", first_name="Ada", country="DE")["user"]
+    assert "userInfo" not in sent(names="off", email="a@b.co", first_name="Ada", last_name="Byron")["user"]
+
+
+def test_names_can_be_hashed() -> None:
+    user = sent(names="hashed", first_name="Ada Mary", last_name="O'Byron", company_name="Acme", country="Germany")[
+        "user"
+    ]
     assert user == {
         "userIds": [],
         "userInfo": {
@@ -104,12 +119,11 @@ def test_names_are_hashed_and_come_in_pairs() -> None:
             "countryCode": "DE",
         },
     }
-    assert "userInfo" not in sent(email="a@b.co", first_name="Ada", country="DE")["user"]
 
 
-def test_before_the_version_that_hashes_names_they_are_plain() -> None:
-    info = sent(version="202608", first_name="Ada", last_name="Byron")["user"]["userInfo"]
-    assert info == {"firstName": "Ada", "lastName": "Byron"}
+def test_a_version_that_takes_no_hashed_names_gets_none() -> None:
+    fields = {"email": "a@b.co", "first_name": "Ada", "last_name": "Byron"}
+    assert "userInfo" not in sent(version="202608", names="hashed", **fields)["user"]
     assert "userInfo" not in sent(version="202608", email="a@b.co", first_name=sha("ada"), last_name="Byron")["user"]
 
 
@@ -127,7 +141,7 @@ def test_any_of_these_is_enough(fields: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        {}, {"phone": "+14155552671"}, {"client_ip": "203.0.113.7", "user_agent": "x"}, {"first_name": "Ada"},
+        {}, {"phone": "+14155552671"}, {"client_ip": "2001:db8::1", "user_agent": "x"}, {"first_name": "Ada"},
         {"email": "none"}, {"lead_id": "00Q"}, {"anonymous_id": "v"},
     ],
 )  # fmt: skip
@@ -145,7 +159,7 @@ def test_overrides_are_hashed_where_linkedin_hashes() -> None:
             "userInfo": {"firstName": "Ada", "title": "Countess"},
         }
     }
-    user = sent(last_name="Byron", first_name="A", platform_params={"linkedin": params})["user"]
+    user = sent(names="hashed", last_name="Byron", first_name="A", platform_params={"linkedin": params})["user"]
     assert user["userIds"][0]["idValue"] == sha("ada@example.com")
     assert user["userIds"][1]["idValue"] == "a"
     # The plain name that the override names beats the one that was built.

@@ -88,7 +88,15 @@ def test_fbc_is_built_from_fbclid_with_the_time_of_the_event_and_its_case() -> N
     expected = f"fb.1.{NOW_MS - HOUR_MS}.AbC_d-E"
     assert sent(click_ids={"fbclid": "AbC_d-E"})["user_data"]["fbc"] == expected
     assert sent(page_url="https://app.example.com/?a=1&fbclid=AbC_d-E#top")["user_data"]["fbc"] == expected
+    assert sent(referrer="https://l.example/?fbclid=AbC_d-E")["user_data"]["fbc"] == expected
     assert sent(click_ids={"fbclid": "x", "fbc": "fb.2.9.y"})["user_data"]["fbc"] == "fb.2.9.y"
+
+
+def test_a_newer_click_in_the_address_replaces_the_cookie() -> None:
+    page = "https://app.example.com/?fbclid=New"
+    assert sent(page_url=page, click_ids={"fbc": "fb.2.9.Old"})["user_data"]["fbc"] == f"fb.1.{NOW_MS - HOUR_MS}.New"
+    for cookie in ("fb.2.9.New", "fb.2.9.New.AQYB"):
+        assert sent(page_url=page, click_ids={"fbc": cookie})["user_data"]["fbc"] == cookie
 
 
 def test_a_hashed_address_is_not_hashed_again() -> None:
