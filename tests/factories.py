@@ -39,7 +39,7 @@ def make_destination(platform: str = "meta", name: str = "", **values: Any) -> D
     from destinations import platforms
 
     adapter = platforms.get(platform)
-    examples = {field.name: field.example for field in adapter.fields if field.required}
+    examples = adapter.example_config()
     values.setdefault("is_sandbox", True)
     values.setdefault("event_mode", EventMode.RECOMMENDED)
     values.setdefault("settings", {k: v for k, v in examples.items() if k not in adapter.secret_names})

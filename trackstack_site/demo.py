@@ -74,7 +74,7 @@ def load() -> dict[str, Any]:
 
 
 def _add_destination(platform: Platform) -> None:
-    values = {field.name: field.example for field in platform.fields if field.required and field.example}
+    values = platform.example_config()
     destination = Destination.objects.create(
         name=platform.label,
         platform_key=platform.key,

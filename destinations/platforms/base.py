@@ -289,6 +289,14 @@ class Platform:
     def secret_names(self) -> frozenset[str]:
         return frozenset(field.name for field in self.fields if field.secret)
 
+    def example_config(self) -> dict[str, str]:
+        """A made-up configuration that is complete: opens the sandbox, and nothing else."""
+        required = {field.name: field.example for field in self.fields if field.required and field.example}
+        if not self.problems(required):
+            return required
+        # Where one of several credentials will do, none of them is required by itself.
+        return {field.name: field.example for field in self.fields if field.example}
+
     def sunset(self, config: Config) -> date | None:
         """The day on which the configured API version ends, where the vendor has named one."""
         if self.version is None:

@@ -197,7 +197,7 @@ class App:
             except Refused as refused:
                 return refused.answer
             ids = vendor.ids(request)
-            if failure and failure.kind == "partial" and good.body:
+            if failure and failure.kind == "partial" and good.body and ids:
                 ids.pop()
             duplicates = self.accepted.add(key, ids, self.clock(), vendor.dedup_seconds)
             entry.update(accepted=len(ids), duplicates=duplicates)

@@ -90,6 +90,11 @@ def test_the_configuration_is_checked_with_sentences(platform: Platform) -> None
 
 
 @each_platform
+def test_its_examples_are_a_whole_configuration(platform: Platform) -> None:
+    assert platform.problems(platform.example_config()) == {}
+
+
+@each_platform
 def test_all_canonical_events_are_mapped_as_agreed(platform: Platform) -> None:
     assert list(MAPPINGS) == list(NAMES)
     assert set(platform.events) == set(NAMES)
