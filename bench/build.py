@@ -123,7 +123,7 @@ def make_items(platform: Any, first: int, count: int) -> list[Any]:
 
 
 def config_of(platform: Any) -> dict[str, str]:
-    return {field.name: field.example or field.default for field in platform.fields if field.required or field.default}
+    return {field.name: field.default for field in platform.fields if field.default} | platform.example_config()
 
 
 def _build(platform: Any, items: list[Any]) -> float:
