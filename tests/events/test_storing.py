@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from datetime import UTC, datetime
 from typing import Any
 from unittest.mock import patch
@@ -94,10 +95,11 @@ def test_many_threads_get_each_their_own_answer() -> None:
     def slow(group: Any) -> None:
         calls.append(len(group))
         if len(calls) == 1:
-            ready.wait(5)
+            first_is_in.set()
+            ready.wait(20)
         real(group)
 
-    ready = threading.Event()
+    first_is_in, ready = threading.Event(), threading.Event()
     batches = [batch(f"own-{i}", "common", f"own-{i}") for i in range(40)]
 
     def run(one: Batch) -> None:
@@ -108,10 +110,14 @@ def test_many_threads_get_each_their_own_answer() -> None:
 
     with patch("events.storing._store", side_effect=slow):
         threads = [threading.Thread(target=run, args=(one,)) for one in batches]
-        for thread in threads:
+        threads[0].start()
+        assert first_is_in.wait(5), "the writer takes up the first batch while there is no other"
+        for thread in threads[1:]:
             thread.start()
-        while storing._waiting.qsize() < 39:
-            pass
+        for _ in range(1000):
+            if storing._waiting.qsize() == 39:
+                break
+            time.sleep(0.01)
         ready.set()
         for thread in threads:
             thread.join(20)
