@@ -21,6 +21,7 @@ PLATFORMS: dict[str, str] = {
     "salesforce": "destinations.platforms.salesforce.Salesforce",
     "hubspot": "destinations.platforms.hubspot.HubSpot",
     "customerio": "destinations.platforms.customerio.CustomerIo",
+    "google_ads": "destinations.platforms.google_ads.GoogleAds",
     "webhook": "destinations.platforms.webhook.Webhook",
     "warehouse": "destinations.platforms.warehouse.Warehouse",
 }

@@ -44,6 +44,7 @@ VENDORS: dict[str, str] = {
     "salesforce": "destinations.sandbox.salesforce.Salesforce",
     "hubspot": "destinations.sandbox.hubspot.HubSpot",
     "customerio": "destinations.sandbox.customerio.CustomerIo",
+    "google_ads": "destinations.sandbox.google_ads.GoogleAds",
     "webhook": "destinations.sandbox.webhook.Webhook",
 }
 
