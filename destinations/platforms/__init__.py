@@ -21,6 +21,8 @@ PLATFORMS: dict[str, str] = {
     "salesforce": "destinations.platforms.salesforce.Salesforce",
     "hubspot": "destinations.platforms.hubspot.HubSpot",
     "customerio": "destinations.platforms.customerio.CustomerIo",
+    "google_ads": "destinations.platforms.google_ads.GoogleAds",
+    "ga4": "destinations.platforms.ga4.Ga4",
     "webhook": "destinations.platforms.webhook.Webhook",
     "warehouse": "destinations.platforms.warehouse.Warehouse",
 }

@@ -395,3 +395,17 @@ def postal_code_digits(text: str, country_code: str = "") -> str:
         return normal
     normal = _NO_DIGIT.sub("", normal)
     return normal[:5] if country_code == "us" else normal
+
+
+_LETTERS_AND_SPACES = _Without("PSCN")
+
+
+@lru_cache(maxsize=_LARGE)
+def letters_and_spaces(text: str) -> str:
+    """Lower case without digits, punctuation and symbols; inner spaces, accents and other scripts stay.
+
+    Source: Google Analytics, "Send user-provided data with the Measurement Protocol": "Remove digits and symbol
+    characters", "Lower case", "Remove leading and trailing spaces", for names and for the city.
+    """
+    normal = _lower(text)
+    return normal if is_hashed(normal) else _drop(normal, _LETTERS_AND_SPACES).strip()

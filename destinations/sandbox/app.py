@@ -44,6 +44,8 @@ VENDORS: dict[str, str] = {
     "salesforce": "destinations.sandbox.salesforce.Salesforce",
     "hubspot": "destinations.sandbox.hubspot.HubSpot",
     "customerio": "destinations.sandbox.customerio.CustomerIo",
+    "google_ads": "destinations.sandbox.google_ads.GoogleAds",
+    "ga4": "destinations.sandbox.ga4.Ga4",
     "webhook": "destinations.sandbox.webhook.Webhook",
 }
 
