@@ -12,6 +12,7 @@ PLATFORMS: dict[str, str] = {
     "meta": "destinations.platforms.meta.Meta",
     "linkedin": "destinations.platforms.linkedin.LinkedIn",
     "x": "destinations.platforms.x.X",
+    "microsoft": "destinations.platforms.microsoft.Microsoft",
     "webhook": "destinations.platforms.webhook.Webhook",
     "warehouse": "destinations.platforms.warehouse.Warehouse",
 }

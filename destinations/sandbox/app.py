@@ -35,6 +35,7 @@ VENDORS: dict[str, str] = {
     "meta": "destinations.sandbox.meta.Meta",
     "linkedin": "destinations.sandbox.linkedin.LinkedIn",
     "x": "destinations.sandbox.x.X",
+    "microsoft": "destinations.sandbox.microsoft.Microsoft",
     "webhook": "destinations.sandbox.webhook.Webhook",
 }
 
