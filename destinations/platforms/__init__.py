@@ -23,6 +23,8 @@ PLATFORMS: dict[str, str] = {
     "customerio": "destinations.platforms.customerio.CustomerIo",
     "google_ads": "destinations.platforms.google_ads.GoogleAds",
     "ga4": "destinations.platforms.ga4.Ga4",
+    "x": "destinations.platforms.x.X",
+    "microsoft": "destinations.platforms.microsoft.Microsoft",
     "webhook": "destinations.platforms.webhook.Webhook",
     "warehouse": "destinations.platforms.warehouse.Warehouse",
 }

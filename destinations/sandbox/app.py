@@ -46,6 +46,8 @@ VENDORS: dict[str, str] = {
     "customerio": "destinations.sandbox.customerio.CustomerIo",
     "google_ads": "destinations.sandbox.google_ads.GoogleAds",
     "ga4": "destinations.sandbox.ga4.Ga4",
+    "x": "destinations.sandbox.x.X",
+    "microsoft": "destinations.sandbox.microsoft.Microsoft",
     "webhook": "destinations.sandbox.webhook.Webhook",
 }
 
