@@ -11,6 +11,7 @@ from destinations.platforms.base import Platform
 PLATFORMS: dict[str, str] = {
     "meta": "destinations.platforms.meta.Meta",
     "linkedin": "destinations.platforms.linkedin.LinkedIn",
+    "tiktok": "destinations.platforms.tiktok.TikTok",
     "webhook": "destinations.platforms.webhook.Webhook",
     "warehouse": "destinations.platforms.warehouse.Warehouse",
 }

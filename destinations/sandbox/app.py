@@ -34,6 +34,7 @@ from destinations.sandbox.failures import Failure, FailureBook, Unusable, check_
 VENDORS: dict[str, str] = {
     "meta": "destinations.sandbox.meta.Meta",
     "linkedin": "destinations.sandbox.linkedin.LinkedIn",
+    "tiktok": "destinations.sandbox.tiktok.TikTok",
     "webhook": "destinations.sandbox.webhook.Webhook",
 }
 
