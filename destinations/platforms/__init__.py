@@ -12,6 +12,7 @@ PLATFORMS: dict[str, str] = {
     "meta": "destinations.platforms.meta.Meta",
     "linkedin": "destinations.platforms.linkedin.LinkedIn",
     "tiktok": "destinations.platforms.tiktok.TikTok",
+    "reddit": "destinations.platforms.reddit.Reddit",
     "webhook": "destinations.platforms.webhook.Webhook",
     "warehouse": "destinations.platforms.warehouse.Warehouse",
 }

@@ -35,6 +35,7 @@ VENDORS: dict[str, str] = {
     "meta": "destinations.sandbox.meta.Meta",
     "linkedin": "destinations.sandbox.linkedin.LinkedIn",
     "tiktok": "destinations.sandbox.tiktok.TikTok",
+    "reddit": "destinations.sandbox.reddit.Reddit",
     "webhook": "destinations.sandbox.webhook.Webhook",
 }
 
