@@ -25,6 +25,8 @@ PLATFORMS: dict[str, str] = {
     "ga4": "destinations.platforms.ga4.Ga4",
     "x": "destinations.platforms.x.X",
     "microsoft": "destinations.platforms.microsoft.Microsoft",
+    "tiktok": "destinations.platforms.tiktok.TikTok",
+    "reddit": "destinations.platforms.reddit.Reddit",
     "webhook": "destinations.platforms.webhook.Webhook",
     "warehouse": "destinations.platforms.warehouse.Warehouse",
 }

@@ -48,6 +48,8 @@ VENDORS: dict[str, str] = {
     "ga4": "destinations.sandbox.ga4.Ga4",
     "x": "destinations.sandbox.x.X",
     "microsoft": "destinations.sandbox.microsoft.Microsoft",
+    "tiktok": "destinations.sandbox.tiktok.TikTok",
+    "reddit": "destinations.sandbox.reddit.Reddit",
     "webhook": "destinations.sandbox.webhook.Webhook",
 }
 
