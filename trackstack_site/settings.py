@@ -103,6 +103,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "trackstack_site.menu.menu",
+                "trackstack_site.strip.strip",
             ],
         },
     }
