@@ -106,7 +106,7 @@ def _ending(rows: Iterable[Row]) -> Iterator[Sentence]:
     ends = [(end, row) for row in _sent(rows) for end in row.ends if end.tone != "quiet"]
     for end, row in sorted(ends, key=lambda found: found[0].at):
         when = f"ends in {end.days} days" if end.days > 1 else "ends within two days" if end.days >= 0 else "has ended"
-        yield Sentence(end.tone, row.destination.name, f"needs you: its {_lower(end.what)} {when}.", _edit(row))
+        yield Sentence(end.tone, row.destination.name, f"needs you: its {end.what} {when}.", _edit(row))
 
 
 def _paused(rows: Iterable[Row], now: datetime) -> Iterator[Sentence]:
@@ -125,11 +125,6 @@ def _held(row: Row) -> str:
         return "Nothing waits."
     count = f"{thousands(row.held)} or more" if row.held >= WAITING_CAP else thousands(row.held)
     return f"{count} {'delivery waits' if row.held == 1 else 'deliveries wait'}, nothing is lost."
-
-
-def _lower(what: str) -> str:
-    """An initialism keeps its capitals."""
-    return what if what[:2].isupper() else what[0].lower() + what[1:]
 
 
 def _edit(row: Row) -> str:

@@ -55,6 +55,7 @@ class End(NamedTuple):
     """Something that ends by itself."""
 
     what: str
+    short: str
     at: datetime
     days: int
     tone: str
@@ -160,18 +161,18 @@ def ends_of(destination: Destination, token: AccessToken | None, now: datetime) 
     found = []
     is_renewed = token is not None and token.renew_at is not None and destination.platform.oauth is not None
     if token is not None and token.expires_at is not None and not is_renewed:
-        found.append(_end("Access token", token.expires_at, now, TOKEN_WARNS))
+        found.append(_end("access token", "Token", token.expires_at, now, TOKEN_WARNS))
     platform = destination.platform
     if (last_day := platform.sunset(destination.settings)) is not None and platform.version is not None:
         version = destination.settings.get("api_version") or platform.version.default
         at = datetime.combine(last_day, datetime.min.time(), tzinfo=UTC)
-        found.append(_end(f"API version {version}", at, now, VERSION_WARNS))
+        found.append(_end(f"API version {version}", f"API {version}", at, now, VERSION_WARNS))
     return found
 
 
-def _end(what: str, at: datetime, now: datetime, warns: int) -> End:
+def _end(what: str, short: str, at: datetime, now: datetime, warns: int) -> End:
     days = (at - now) // timedelta(days=1)
-    return End(what, at, days, "bad" if days < LAST_DAYS else "warn" if days <= warns else "quiet")
+    return End(what, short, at, days, "bad" if days < LAST_DAYS else "warn" if days <= warns else "quiet")
 
 
 # --- Charts ----------------------------------------------------------------------------------------------

@@ -12,11 +12,15 @@ from typing import NamedTuple
 
 from django.db import connection
 from django.db.models import Sum
+from django.utils import timezone
 
+from destinations.glance import Glance
 from destinations.models import LedgerEntry, LedgerState
 
 ENOUGH = 10
 """Expected deliveries from which on none at all is no chance (1 in 20,000)."""
+LOOK_SECONDS = 60.0
+"""A look reads a week of the ledger, and what it finds changes slowly."""
 DELIBERATE = frozenset({"destination_disabled", "source_not_enabled", "not_selected", "warehouse_only"})
 """Skips that somebody decided on: no news to them."""
 
@@ -77,3 +81,6 @@ def _reasons(today: date, found: Iterable[Silence]) -> dict[tuple[int, str], str
     )
     counted = rows.values_list("destination_id", "event_name", "reason").annotate(total=Sum("count"))
     return {(pk, event): reason for pk, event, reason, _ in counted.order_by("total")}
+
+
+today = Glance(lambda: silences(timezone.now().date()), LOOK_SECONDS)

@@ -5,12 +5,12 @@ All of it bounded reads of the index of waiting deliveries: a backlog of million
 
 from __future__ import annotations
 
-import threading
-import time
 from datetime import datetime
 from typing import NamedTuple
 
 from django.db import connection
+
+from destinations.glance import Glance
 
 WAITING_CAP = 10_000
 OLDEST_AMONG = 100
@@ -74,10 +74,11 @@ class Behind(NamedTuple):
     """What comes later than it should: events that wait to be routed, and destinations with overdue rows."""
 
     seconds: int
-    is_routing: bool
-    """Batches wait to be routed: no worker keeps up, whatever the destination."""
-    destinations: tuple[str, ...]
-    """Names, the one furthest behind first."""
+    late: tuple[str, ...]
+    """Names of destinations, or ROUTING, the one furthest behind first."""
+
+
+ROUTING = "routing what came in"
 
 
 # Held destinations wait for somebody, which Health and their pills say; that is not being behind.
@@ -93,38 +94,16 @@ FROM destinations_destination d, LATERAL (
 WHERE d.hold = '' AND due.at < statement_timestamp()
 ORDER BY 2 DESC
 """
-_looking = threading.Lock()
-_seen: tuple[float, Behind | None] | None = None
-"""When this process looked last, and what it saw."""
-
-
-def behind() -> Behind | None:
-    """How far behind we are, None when we keep up. A process looks at most once in LOOK_SECONDS."""
-    global _seen
-    seen = _seen
-    if seen is not None and time.monotonic() - seen[0] < LOOK_SECONDS:
-        return seen[1]
-    if not _looking.acquire(blocking=seen is None):
-        return seen[1] if seen else None  # somebody is looking: what was seen last does for now
-    try:
-        found = look()
-        _seen = (time.monotonic(), found)
-    finally:
-        _looking.release()
-    return found
 
 
 def look() -> Behind | None:
+    """How far behind we are; None when we keep up. Pages ask `behind`, which remembers for a moment."""
     with connection.cursor() as cursor:
         cursor.execute(BEHIND_SQL)
         late = [(name, seconds) for name, seconds in cursor.fetchall() if seconds > BEHIND_SECONDS]
     if not late:
         return None
-    names = tuple(name for name, _ in late if name is not None)
-    return Behind(int(late[0][1]), is_routing=len(names) < len(late), destinations=names)
+    return Behind(int(late[0][1]), tuple(name or ROUTING for name, _ in late))
 
 
-def forget() -> None:
-    """Look anew at the next call (tests, whose changes are rolled back)."""
-    global _seen
-    _seen = None
+behind = Glance(look, LOOK_SECONDS)

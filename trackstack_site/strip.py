@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from destinations import standing
 
 NAMED = 2
-"""Destinations that are named; the rest are counted."""
+"""Of what is late, the worst is named and the rest counted."""
 
 
 def strip(request: HttpRequest) -> dict[str, Any]:
@@ -26,8 +26,6 @@ def sentence(request: HttpRequest) -> dict[str, Any] | None:
     behind = standing.behind()
     if behind is None:
         return None
-    if behind.is_routing:
-        return {"seconds": behind.seconds, "what": "with routing what came in"}
-    named, more = behind.destinations[:NAMED], len(behind.destinations) - NAMED
+    named, more = behind.late[:NAMED], len(behind.late) - NAMED
     what = f"{', '.join(named)} and {more} more" if more > 0 else " and ".join(named)
-    return {"seconds": behind.seconds, "what": f"with {what}"}
+    return {"seconds": behind.seconds, "what": what}

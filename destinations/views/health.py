@@ -11,11 +11,10 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
-from destinations import health
+from destinations import health, silence
 from destinations.changed import sentences
 from destinations.health import Bin, Chart, Row
 from destinations.models import Delivery, State
-from destinations.silence import silences
 from destinations.views.observe import VIEW, trace_url
 from trackstack_site.guard import key_of, needs
 
@@ -35,7 +34,7 @@ def index(request: HttpRequest) -> HttpResponse:
     context = {
         "now": now,
         "rows": _told(rows, now),
-        "sentences": sentences(rows, silences(now.date()), now),
+        "sentences": sentences(rows, silence.today(), now),
         "chart": chart,
         "steps": _steps(chart, only),
         "ranges": [(r.label, _query(r, only), r == chosen) for r in health.RANGES.values()],

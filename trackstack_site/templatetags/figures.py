@@ -42,8 +42,9 @@ def latency(milliseconds: float | None) -> str:
 
 @register.filter
 def percent(share: float | None) -> str:
-    """`99.9 %`, never rounded up to all; a dash for none."""
+    """`99.9 %` on one line, never rounded up to all; a dash for none."""
     if share is None:
         return "–"
     tenths = int(share * 1000)
-    return f"{tenths // 10} %" if tenths % 10 == 0 or tenths < 900 else f"{tenths / 10:.1f} %"
+    figure = f"{tenths // 10}" if tenths % 10 == 0 or tenths < 900 else f"{tenths / 10:.1f}"
+    return f"{figure}\N{NO-BREAK SPACE}%"
