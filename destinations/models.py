@@ -225,3 +225,53 @@ class LedgerEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.day} {self.event_name} {self.state} {self.count}"
+
+
+class Span(models.IntegerChoices):
+    """Minutes that a row of `DeliveryMinute` is about."""
+
+    PART = 0, "One flush of a worker"
+    MINUTE = 1, "A minute"
+    QUARTER = 15, "A quarter of an hour"
+
+
+class DeliveryMinute(models.Model):
+    """What became of a destination's deliveries in a minute: what Health reads instead of the deliveries.
+
+    Workers only add parts, one a flush, in the transaction that records what they count; beat folds them into one row
+    a minute and one a quarter of an hour (`destinations.minutes`). Reading is always a sum over a span and the parts.
+    """
+
+    minute = models.DateTimeField(help_text="When the minute, or the quarter of an hour, began.")
+    span = models.SmallIntegerField(choices=Span, default=Span.PART)
+    destination = models.ForeignKey(Destination, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False)
+    delivered = models.IntegerField(default=0, db_default=0)
+    failed = models.IntegerField(default=0, db_default=0, help_text="Tries that failed and will be repeated.")
+    dead = models.IntegerField(default=0, db_default=0)
+    attempts = models.IntegerField(default=0, db_default=0, help_text="Requests made.")
+    delivery_histogram = ArrayField(
+        models.IntegerField(),
+        default=list,
+        db_default=[],
+        help_text="Deliveries by the time from accepted to delivered, in the buckets of minutes.BOUNDS_MS.",
+    )
+    attempt_histogram = ArrayField(
+        models.IntegerField(),
+        default=list,
+        db_default=[],
+        help_text="Requests by latency, in the same buckets.",
+    )
+    lag_seconds = models.IntegerField(default=0, db_default=0, help_text="How overdue its oldest due row was, at most.")
+
+    class Meta:
+        indexes = [models.Index(fields=["span", "minute"], name="minute_by_span")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["destination", "span", "minute"],
+                name="minute_once_per_span",
+                condition=models.Q(span__gt=Span.PART),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.destination_id} {self.minute:%Y-%m-%d %H:%M}"

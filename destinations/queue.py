@@ -16,7 +16,7 @@ import msgspec
 from django.conf import settings
 from django.db import connection, transaction
 
-from destinations import ledger
+from destinations import ledger, minutes
 from destinations.models import DESTINATION_BITS, Attempt, Destination, LedgerState, State
 from events import payload as normal_form
 
@@ -186,7 +186,7 @@ def _ending(s: Settled) -> Ending:
 
 
 def record(destination: Destination, settled: Sequence[Settled], attempts: Sequence[Attempt]) -> None:
-    """Write outcomes, attempts and ledger in one transaction. A row that somebody settled meanwhile is left alone."""
+    """Write outcomes, attempts and counts in one transaction. A row that somebody settled meanwhile is left alone."""
     if not settled and not attempts:
         return
     with transaction.atomic():
@@ -220,6 +220,7 @@ def record(destination: Destination, settled: Sequence[Settled], attempts: Seque
             for (day, name, state, reason), count in counted.items():
                 tally.add(_day(day), destination.pk, name, LedgerState(state.name.lower()), reason, count)
             tally.write(cursor)
+            minutes.write(cursor, destination.pk, settled, attempts)
 
 
 def has_due(destination_id: int) -> bool:

@@ -50,6 +50,10 @@ def forget_rejected(cutoff: datetime) -> int:
     return _forget("events_rejectedevent", "received_at", cutoff)
 
 
+def forget_minutes(cutoff: datetime) -> int:
+    return _forget("destinations_deliveryminute", "minute", cutoff)
+
+
 def _forget(table: str, column: str, cutoff: datetime) -> int:
     with connection.cursor() as cursor:
         cursor.execute(
@@ -116,4 +120,5 @@ STEPS: dict[str, Callable[[datetime], int]] = {
     "rejected": forget_rejected,
     "deliveries": forget_deliveries,
     "events": forget_events,
+    "minutes": forget_minutes,
 }

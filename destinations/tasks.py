@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 from django.db import connection
 
-from destinations import ledger, retention
+from destinations import ledger, minutes, retention
 from destinations.delivery import DELIVER_TASK, deliver_due
 from destinations.queue import due_destinations
 from trackstack_site.nudge import nudge
@@ -33,9 +33,13 @@ def sweep() -> None:
 
 @shared_task(name="destinations.fold_ledger")
 def fold_ledger() -> None:
-    """Fold the ledger's small entries into totals."""
+    """Fold the small entries of the ledger and of the minutes into totals, and note the lag."""
     for _ in range(FOLDS_PER_RUN):
         if not ledger.fold():
+            break
+    minutes.note_lag()
+    for _ in range(FOLDS_PER_RUN):
+        if not minutes.fold():
             break
 
 

@@ -1,9 +1,10 @@
 from django.urls import path
 
-from destinations.views import configure, observe
+from destinations.views import configure, health, observe
 
 app_name = "destinations"
 urlpatterns = [
+    path("health/", health.index, name="health"),
     path("destinations/", configure.index, name="list"),
     path("destinations/add/", configure.choose, name="add"),
     path("destinations/add/<slug:platform_key>/", configure.create, name="create"),

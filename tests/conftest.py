@@ -12,13 +12,14 @@ from tests.stack import PLATFORMS, Stack, running
 def _fresh_process_memory() -> Iterator[None]:
     """What a process remembers between requests must not outlive a test whose changes were rolled back."""
     yield
-    from destinations import queue
+    from destinations import glance, queue
     from events.api import authentication
     from routing import snapshot
 
     snapshot.forget()
     authentication.forget()
     queue.forget()
+    glance.forget()
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Django's admin under our name and in our shell; it opens on Configure → Events."""
+"""Django's admin under our name and in our shell; it opens on Health."""
 
 from __future__ import annotations
 
@@ -19,6 +19,6 @@ class TrackStackAdminSite(AdminSite):
     enable_nav_sidebar = False
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """The first page of the menu this user may open: Configure → Events for nearly everybody."""
+        """The first page of the menu this user may open: Health for nearly everybody."""
         first = next((link.url for group in links(request) for link in group.links), None)
         return redirect(first) if first else super().index(request, extra_context)

@@ -38,6 +38,7 @@ class LinkGroup(NamedTuple):
 
 
 MENU = (
+    Group("Home", (Entry("Health", "destinations:health", "destinations.view_delivery", "health"),)),
     Group(
         "Configure",
         (

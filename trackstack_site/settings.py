@@ -103,6 +103,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "trackstack_site.menu.menu",
+                "trackstack_site.strip.strip",
             ],
         },
     }
@@ -149,6 +150,7 @@ RETENTION_DAYS = {
     "rejected": env.read_int("RETENTION_REJECTED_DAYS", 90),
     "deliveries": env.read_int("RETENTION_DELIVERIES_DAYS", 180),
     "events": env.read_int("RETENTION_EVENTS_DAYS", 400),
+    "minutes": 8,  # what Health reads, which looks back seven days
 }
 HTTP_TIMEOUT_SECONDS = env.read_int("HTTP_TIMEOUT_SECONDS", 15, minimum=1)
 # How many proxies in front of us append to X-Forwarded-For; 0 takes the connection's own address.

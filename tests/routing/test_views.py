@@ -165,10 +165,6 @@ def test_counts_are_of_the_last_seven_days(marketer: Client, ads: Destination) -
     assert "<b>1.2k</b>" in marketer.get(MATRIX).content.decode()
 
 
-def test_the_index_leads_here(marketer: Client) -> None:
-    assert marketer.get("/admin/")["Location"] == MATRIX
-
-
 # --- Switching --------------------------------------------------------------------------------------------
 
 

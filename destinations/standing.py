@@ -1,0 +1,109 @@
+"""How things stand at this moment: what waits at each destination, since when, and whether we are behind.
+
+All of it bounded reads of the index of waiting deliveries: a backlog of millions costs no more than one of thousands.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import NamedTuple
+
+from django.db import connection
+
+from destinations.glance import Glance
+
+WAITING_CAP = 10_000
+OLDEST_AMONG = 100
+"""Waiting rows looked at from either end of their due times for the oldest: what was never tried is due first, what was
+tried most is due last."""
+BEHIND_SECONDS = 15
+"""A sweep may take some seconds to find a retry that came due; what is later than this is late."""
+LOOK_SECONDS = 5.0
+
+
+class Standing(NamedTuple):
+    """What waits at one destination."""
+
+    overdue: float = 0.0
+    """Seconds since the first due row came due."""
+    waiting: int = 0
+    """Up to WAITING_CAP."""
+    oldest_at: datetime | None = None
+    oldest_id: int | None = None
+
+    @property
+    def is_capped(self) -> bool:
+        return self.waiting >= WAITING_CAP
+
+
+STANDING_SQL = """
+SELECT d.id, greatest(0, extract(epoch FROM statement_timestamp() - due.at))::float, waiting.n, oldest.at, oldest.id
+FROM destinations_destination d
+CROSS JOIN LATERAL (
+    SELECT min(due_at) AS at FROM destinations_delivery w WHERE w.destination_id = d.id AND w.state = 1
+) due
+CROSS JOIN LATERAL (
+    SELECT count(*) AS n FROM (
+        SELECT 1 FROM destinations_delivery w WHERE w.destination_id = d.id AND w.state = 1
+        ORDER BY due_at LIMIT %(cap)s
+    ) capped
+) waiting
+CROSS JOIN LATERAL (
+    SELECT ends.created_at AS at, ends.id FROM (
+        (SELECT id, created_at FROM destinations_delivery w WHERE w.destination_id = d.id AND w.state = 1
+         ORDER BY due_at LIMIT %(ends)s)
+        UNION ALL
+        (SELECT id, created_at FROM destinations_delivery w WHERE w.destination_id = d.id AND w.state = 1
+         ORDER BY due_at DESC LIMIT %(ends)s)
+    ) ends ORDER BY ends.created_at, ends.id LIMIT 1
+) oldest
+"""
+
+
+def standings() -> dict[int, Standing]:
+    """By destination id; destinations at which nothing waits are left out."""
+    with connection.cursor() as cursor:
+        cursor.execute(STANDING_SQL, {"cap": WAITING_CAP, "ends": OLDEST_AMONG})
+        return {row[0]: Standing(*row[1:]) for row in cursor.fetchall()}
+
+
+# --- Behind ----------------------------------------------------------------------------------------------
+
+
+class Behind(NamedTuple):
+    """What comes later than it should: events that wait to be routed, and destinations with overdue rows."""
+
+    seconds: int
+    late: tuple[str, ...]
+    """Names of destinations, or ROUTING, the one furthest behind first."""
+
+
+ROUTING = "routing what came in"
+
+
+# Held destinations wait for somebody, which Health and their pills say; that is not being behind.
+BEHIND_SQL = """
+SELECT NULL, extract(epoch FROM statement_timestamp() - first.at)::float FROM (
+    SELECT received_at AS at FROM events_ingestbatch WHERE routed_at IS NULL ORDER BY id LIMIT 1
+) first
+UNION ALL
+SELECT d.name, extract(epoch FROM statement_timestamp() - due.at)::float
+FROM destinations_destination d, LATERAL (
+    SELECT min(w.due_at) AS at FROM destinations_delivery w WHERE w.destination_id = d.id AND w.state = 1
+) due
+WHERE d.hold = '' AND due.at < statement_timestamp()
+ORDER BY 2 DESC
+"""
+
+
+def look() -> Behind | None:
+    """How far behind we are; None when we keep up. Pages ask `behind`, which remembers for a moment."""
+    with connection.cursor() as cursor:
+        cursor.execute(BEHIND_SQL)
+        late = [(name, seconds) for name, seconds in cursor.fetchall() if seconds > BEHIND_SECONDS]
+    if not late:
+        return None
+    return Behind(int(late[0][1]), tuple(name or ROUTING for name, _ in late))
+
+
+behind = Glance(look, LOOK_SECONDS)
