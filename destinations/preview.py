@@ -181,7 +181,7 @@ def without_people(document: dict[str, Any], payload: Payload) -> dict[str, Any]
     """A shown request of a real person's event, with whatever tells who it is as `***`, hashed or plain."""
     values = [getattr(payload, attribute) for attribute in IDENTITY.values()]
     texts = {text for value in (*values, *payload.click_ids.values()) if value for text in (value, value.lower())}
-    masked = _masked(document, sorted(texts, key=len, reverse=True))
+    masked: dict[str, Any] = _masked(document, sorted(texts, key=len, reverse=True))
     return masked | {"url": masking.masked(masked["url"]), "body": _body_without_people(masked["body"])}
 
 
