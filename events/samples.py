@@ -62,6 +62,7 @@ _OF_EVENT: dict[str, tuple[str, ...]] = {
 }
 
 _EXAMPLES: dict[str, Any] = {field.name: field.example for field in FIELDS} | PERSON
+_EXAMPLES["pageUrl"] = "https://www.example.com/pricing"  # without a click id, which platforms would look up
 
 OTHERS: dict[str, Any] = {
     field.attribute: _EXAMPLES[field.name]

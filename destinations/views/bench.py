@@ -96,7 +96,13 @@ def _answer(
     sent = _send(request, form.state, destinations, chosen, sending) if sending else {}
     verdicts = dry_run.run(destinations, chosen, form.state, now)
     lanes = [_lane(request, verdict, chosen, sent) for verdict in verdicts]
-    context |= {"lanes": lanes, "chosen": chosen, "event_shown": _shown(chosen), "is_tried": True}
+    context |= {
+        "lanes": lanes,
+        "chosen": chosen,
+        "event_shown": _shown(chosen),
+        "is_tried": True,
+        "is_alone": len(lanes) == 1,
+    }
     if sending and part and request.htmx.target == f"lane-{sending}":  # type: ignore[attr-defined]
         lane = next(lane for lane in lanes if str(lane["destination"].pk) == sending)
         return render(request, "destinations/_lane.html", context | {"lane": lane})
