@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -178,11 +178,27 @@ def used_identity(platform: Platform, item: Item, config: Config, now: datetime)
 
 
 def without_people(document: dict[str, Any], payload: Payload) -> dict[str, Any]:
-    """A shown request of a real person's event, with whatever tells who it is as `***`, hashed or plain."""
+    """A shown request of a real person's event, with whatever tells who it is as `***`, hashed or plain.
+
+    What senders put into `properties` may be anything, and a platform may have it under any name: it is hidden as well.
+    """
     values = [getattr(payload, attribute) for attribute in IDENTITY.values()]
-    texts = {text for value in (*values, *payload.click_ids.values()) if value for text in (value, value.lower())}
+    values += [*payload.click_ids.values(), *_texts(payload.properties)]
+    texts = {text for value in values if value for text in (value, value.lower())}
     masked: dict[str, Any] = _masked(document, sorted(texts, key=len, reverse=True))
     return masked | {"url": masking.masked(masked["url"]), "body": _body_without_people(masked["body"])}
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in a decoded value, however deep; the contract bounds how deep that is."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for entry in value.values():
+            yield from _texts(entry)
+    elif isinstance(value, list):
+        for entry in value:
+            yield from _texts(entry)
 
 
 def _body_without_people(body: Any) -> Any:

@@ -50,7 +50,7 @@ def test_from_the_matrix_to_an_events_page(open_as: OpenAs, stack: Stack) -> Non
     stack.send([event("SignUp", "page-1")])
     stack.until(lambda: stack.states("page-1") != {}, "it was routed")
     page = open_as("marketer")
-    page.get_by_role("link", name="SignUp", exact=True).click()
+    page.get_by_role("rowheader", name="SignUp").get_by_role("link").click()
     expect(page.get_by_role("heading", name="Where it went")).to_be_visible()
     expect(page.get_by_role("row").filter(has_text="email").first).to_contain_text("%")
     expect(page.get_by_text("curl -sS http://127.0.0.1")).to_be_visible()

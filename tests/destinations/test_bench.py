@@ -134,10 +134,18 @@ def test_a_preview_shows_the_request_without_secrets_and_sends_nothing(sandbox: 
 def test_the_last_real_event_is_shown_without_whom_it_is_about() -> None:
     for platform in platforms.every():
         destination = factories.make_destination(platform.key, name=f"To {platform.key}", event_mode="everything")
-        receive(factories.event("SignUp", email=PERSON, externalId="user-secret-99", firstName="Grace", plan="team"))
+        person = {
+            "email": PERSON,
+            "externalId": "user-secret-99",
+            "phone": "+1 (415) 555-0188",
+            "lastName": "Hopperson",
+        }
+        receive(factories.event("SignUp", **person, plan="team", properties={"note": "hush-hush"}))
         html = try_one(destination, pick="real")
-        for told in (PERSON, "grace.hopper", "user-secret-99", "203.0.113.7"):
+        for told in (PERSON, "grace.hopper", "user-secret-99", "203.0.113.7", "5550188", "opperson"):
+            assert told not in html.replace("-", ""), (platform.key, told)
             assert told not in html, (platform.key, told)
+        assert "hush-hush" not in html.partition("Contract")[2], platform.key
         assert "&quot;plan&quot;: &quot;team&quot;" in html
 
 
@@ -383,3 +391,14 @@ def test_a_test_is_kept_out_of_undo() -> None:
     client_with(group="Engineer").post(reverse("routing:undo"), {"change": change.pk})
     destination.refresh_from_db()
     assert destination.event_mode == "recommended"
+
+
+@pytest.mark.parametrize("key", [p.key for p in platforms.every() if not p.is_builtin and p.key != "files"])
+def test_every_platforms_sandbox_takes_a_test(key: str, sandbox: Sandbox) -> None:
+    destination = factories.make_destination(key)
+    platform = destination.platform
+    html = try_one(destination, send=destination.pk)
+    assert f"{platform.label} took it." in html
+    assert "Not now" not in html
+    for secret in destination.secrets.values():
+        assert len(secret) < 8 or secret not in html
