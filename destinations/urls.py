@@ -1,6 +1,6 @@
 from django.urls import path
 
-from destinations.views import configure, health, observe
+from destinations.views import bench, configure, health, observe
 
 app_name = "destinations"
 urlpatterns = [
@@ -13,6 +13,8 @@ urlpatterns = [
     path("destinations/<int:pk>/pause/", configure.pause, name="pause"),
     path("destinations/<int:pk>/resume/", configure.resume, name="resume"),
     path("destinations/<int:pk>/delete/", configure.delete, name="delete"),
+    path("destinations/<int:pk>/try/", bench.try_one, name="try"),
+    path("test-bench/", bench.bench, name="bench"),
     path("deliveries/", observe.deliveries, name="deliveries"),
     path("attempts/<int:pk>/", observe.attempt, name="attempt"),
     path("dead-letters/", observe.dead_letters, name="dead_letters"),

@@ -16,6 +16,7 @@ from destinations import changes, platforms, queries
 from destinations.forms import DestinationForm
 from destinations.models import Destination, Hold
 from destinations.platforms.base import Config, Field
+from destinations.views import bench
 from routing import toggles
 from trackstack_site.guard import needs
 
@@ -99,6 +100,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
             "counts": queries.counts_of(timezone.now().date()).get(pk, queries.Counts()),
             "readable": _readable(destination),
             "may_switch": not platform.is_builtin and (may_change or request.user.has_perm(TOGGLE)),
+            "try": {"form": bench.try_form(request)} | bench.try_context(request, destination),
         },
     )
 

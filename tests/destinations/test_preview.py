@@ -11,7 +11,8 @@ import pytest
 from django.core.management.base import CommandError
 
 from destinations import platforms
-from destinations.management.commands.preview import Settings, moment, preview, read_settings
+from destinations.management.commands.preview import moment, read_settings
+from destinations.preview import Settings, preview
 from events.contract import ContractError
 from tests.destinations.platforms.making import CONFIG, NOW, NOW_MS
 

@@ -1,0 +1,107 @@
+"""The form that chooses an event to try out, and for the test bench the destinations."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any
+
+from django import forms
+
+from destinations.choosing import MAX_PASTED, Chosen, NothingChosen, Pick, choose
+from routing.snapshot import Snapshot
+
+FIRST_CHOICE = "SignUp"
+PICKS = {
+    Pick.SAMPLE: "A sample of it, about a made-up person",
+    Pick.REAL: "The last one received, its person masked",
+    Pick.PASTED: "JSON that I paste",
+}
+
+
+class TryForm(forms.Form):
+    """`chosen()` is the event, once the form is valid; what cannot be chosen is an error of the form."""
+
+    pick = forms.ChoiceField(label="Take", widget=forms.RadioSelect, initial=Pick.SAMPLE)
+    event = forms.ChoiceField(label="Event", required=False)
+    text = forms.CharField(
+        label="Event as JSON",
+        required=False,
+        max_length=MAX_PASTED,
+        widget=forms.Textarea(
+            {
+                "rows": 8,
+                "spellcheck": "false",
+                "placeholder": '{"event": "SignUp", "eventId": "signup-42", "email": "…"}',
+            }
+        ),
+        help_text="One event, as product code sends it. It is not stored.",
+    )
+    source = forms.ChoiceField(label="As if sent by", required=False)
+
+    def __init__(self, state: Snapshot, *args: Any, may_see_events: bool, **kwargs: Any) -> None:
+        super().__init__(*args, auto_id="id_try_%s", **kwargs)  # it stands beside other forms
+        self.state = state
+        self.found: Chosen | None = None
+        self.fields["pick"].choices = [
+            (pick.value, label) for pick, label in PICKS.items() if may_see_events or pick is not Pick.REAL
+        ]
+        self.fields["event"].choices = by_stage(state)
+        self.fields["event"].initial = FIRST_CHOICE if FIRST_CHOICE in state.events else next(iter(state.events), "")
+        sources = [(str(source.id), source.name) for source in state.sources.values()]
+        self.fields["source"].choices = sources
+        if not sources:
+            del self.fields["source"]
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or self.cleaned_data
+        pick = data.get("pick")
+        if pick == Pick.PASTED and not data.get("text") and "text" not in self.errors:
+            self.add_error("text", "Paste an event.")
+        elif pick and pick != Pick.PASTED and not data.get("event") and "event" not in self.errors:
+            self.add_error("event", "Choose an event.")
+        return data
+
+    def chosen(self, now: datetime) -> Chosen | None:
+        """The event; None, with an error on the form, when there is no such. Call it on a valid form."""
+        data = self.cleaned_data
+        first = next(iter(self.state.sources), 0)
+        try:
+            return choose(
+                Pick(data["pick"]),
+                data["event"],
+                text=data["text"],
+                source_id=int(data.get("source") or first),
+                state=self.state,
+                now=now,
+            )
+        except NothingChosen as error:
+            self.add_error("text" if data["pick"] == Pick.PASTED else "pick", str(error))
+            return None
+
+
+class BenchForm(TryForm):
+    to = forms.TypedMultipleChoiceField(
+        label="Destinations", coerce=int, widget=forms.CheckboxSelectMultiple, required=False
+    )
+
+    def __init__(self, state: Snapshot, *args: Any, **kwargs: Any) -> None:
+        super().__init__(state, *args, **kwargs)
+        self.fields["to"].choices = [(rule.id, rule.name) for rule in state.rules.values()]
+        self.fields["to"].initial = [rule.id for rule in state.rules.values() if rule.is_enabled]
+
+    def clean_to(self) -> Collection[int]:
+        to: list[int] = self.cleaned_data["to"]
+        if not to:
+            raise forms.ValidationError("Choose at least one.")
+        return to
+
+
+def by_stage(state: Snapshot) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Registered names in groups, in the order of the taxonomy."""
+    labels = {key: label for key, label, *_ in state.stages}
+    return [
+        (labels.get(stage, stage), [(rule.name, rule.name) for rule in rules])
+        for stage, rules in itertools.groupby(state.events.values(), key=lambda rule: rule.stage)
+    ]

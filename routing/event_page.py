@@ -1,0 +1,135 @@
+"""One event's page: its books at every destination over the last seven days, each figure with the way to its rows."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import date, timedelta
+from typing import NamedTuple
+from urllib.parse import urlencode
+
+import msgspec
+from django.db import connection
+from django.urls import reverse
+
+from destinations import reasons
+from destinations.models import LedgerState, State
+from routing.policy import DestinationRule, SourceRule, stands
+from routing.snapshot import Snapshot
+
+DAYS = 7
+
+# Totals are found by their unique index, one probe per day and destination; what is not folded yet is little and has an
+# index of its own. Neither reads the counts of other events.
+_BOOKS_SQL = """
+SELECT destination_id, state, reason, sum(count)::bigint FROM (
+    SELECT destination_id, state, reason, count FROM destinations_ledgerentry
+    WHERE is_total AND day = ANY(%(days)s) AND destination_id = ANY(%(destinations)s) AND event_name = %(event)s
+    UNION ALL
+    SELECT destination_id, state, reason, count FROM destinations_ledgerentry
+    WHERE NOT is_total AND day = ANY(%(days)s) AND event_name = %(event)s
+) both_kinds GROUP BY 1, 2, 3 ORDER BY 1, 2, 4 DESC, 3
+"""
+
+
+class Figure(NamedTuple):
+    label: str
+    number: int
+    url: str
+
+
+class Why(NamedTuple):
+    """Skipped or dead for one reason."""
+
+    label: str
+    code: str
+    number: int
+    sentence: str
+
+
+class Line(NamedTuple):
+    """One destination: received = delivered + waiting + skipped + dead."""
+
+    rule: DestinationRule
+    is_sent: bool
+    standing: str
+    """What the toggles say, as a sentence."""
+    native_name: str
+    native_id: str
+    figures: list[Figure]
+    why: list[Why]
+
+
+def days_to(today: date) -> list[date]:
+    """The last seven days, today included; the newest last."""
+    return [today - timedelta(days=back) for back in reversed(range(DAYS))]
+
+
+def books(event: str, days: list[date], destination_ids: list[int]) -> dict[int, dict[tuple[str, str], int]]:
+    """Destination id → (state, reason) → count."""
+    found: dict[int, dict[tuple[str, str], int]] = defaultdict(dict)
+    with connection.cursor() as cursor:
+        cursor.execute(_BOOKS_SQL, {"days": days, "destinations": destination_ids, "event": event})
+        for destination_id, state, reason, count in cursor.fetchall():
+            found[destination_id][state, reason] = count
+    return found
+
+
+def lines(event: str, state: Snapshot, today: date) -> list[Line]:
+    """A line for each destination, in column order. One query."""
+    days = days_to(today)
+    counted = books(event, days, list(state.rules))
+    return [_line(rule, event, state, counted.get(rule.id, {}), days[0]) for rule in state.rules.values()]
+
+
+def _line(
+    rule: DestinationRule, event: str, state: Snapshot, counts: Mapping[tuple[str, str], int], since: date
+) -> Line:
+    # Sources and consent are each event's own; what holds for all of them is said here.
+    everybody = msgspec.structs.replace(rule, source_ids=None)
+    decision = stands(everybody, SourceRule(id=0), event, state.events.get(event), {})
+    return Line(
+        rule,
+        decision.send,
+        decision.sentence(event, rule),
+        rule.native_name(event),
+        rule.native_ids.get(event, ""),
+        _figures(rule, event, counts, since),
+        _why(rule, event, counts),
+    )
+
+
+def _figures(rule: DestinationRule, event: str, counts: Mapping[tuple[str, str], int], since: date) -> list[Figure]:
+    total = dict.fromkeys(LedgerState.values, 0)
+    for (ledger_state, _), count in counts.items():
+        total[ledger_state] += count
+    received, delivered, skipped, dead = (
+        total[name.value]
+        for name in (LedgerState.RECEIVED, LedgerState.DELIVERED, LedgerState.SKIPPED, LedgerState.DEAD)
+    )
+    waiting = max(0, received - delivered - skipped - dead)
+    query = {"destination": rule.id, "event": event, "since": f"{since:%Y-%m-%d}T00:00"}
+    page = reverse("destinations:deliveries")
+    return [
+        Figure(label, count, f"{page}?{urlencode(query | ({'state': state.value} if state else {}))}")
+        for label, count, state in (
+            ("Received", received, None),
+            ("Delivered", delivered, State.DELIVERED),
+            ("Waiting", waiting, State.WAITING),
+            ("Skipped", skipped, State.SKIPPED),
+            ("Dead", dead, State.DEAD),
+        )
+    ]
+
+
+def _why(rule: DestinationRule, event: str, counts: Mapping[tuple[str, str], int]) -> list[Why]:
+    return [
+        Why(
+            reasons.label(reason),
+            reason,
+            count,
+            reasons.explain(reason, event=event, destination=rule.name, platform=rule.label),
+        )
+        for (_, reason), count in counts.items()
+        if reason and count > 0
+    ]
