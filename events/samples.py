@@ -16,6 +16,7 @@ PERSON: dict[str, str] = {
     "zip": "94103",
     "country": "US",
     "externalId": "user_42",
+    "anonymousId": "anon_7f3c2a",
     "clientIp": "203.0.113.7",
     "userAgent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0 Safari/537.36",
 }

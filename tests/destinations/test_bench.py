@@ -14,7 +14,7 @@ from django.urls import reverse
 
 from destinations import http, platforms
 from destinations.models import Attempt, Delivery, Destination, LedgerEntry
-from destinations.platforms.base import Request, Response
+from destinations.platforms.base import ACCESS_TOKEN, Request, Response
 from destinations.sandbox.server import Sandbox, running_sandbox
 from events.ingest import Sender, accept_batch
 from events.models import Source
@@ -371,15 +371,18 @@ def test_outside_the_sandbox_the_platform_is_told_that_it_is_a_test(key: str, mo
     sent: list[Request] = []
 
     def send(request: Request, *, timeout: float | None = None) -> tuple[Response, int]:
+        if not request.items:
+            return Response(status=200, body=b'{"access_token": "a-token", "expires_in": 3600}'), 7
         sent.append(request)
         return Response(status=200, body=b"{}"), 7
 
     monkeypatch.setattr(http, "send", send)  # the machine's edge: no platform is reached from here
     try_one(destination, send=destination.pk)
     (request,) = sent
-    plain = platform.build(
-        request.items, destination.config | ({mode.needs: ""} if mode.needs else {}), datetime.now(UTC)
-    )
+    config = destination.config | ({mode.needs: ""} if mode.needs else {})
+    if platform.oauth is not None:
+        config[ACCESS_TOKEN] = "a-token"
+    plain = platform.build(request.items, config, datetime.now(UTC))
     assert (request.url, request.body) != (plain.requests[0].url, plain.requests[0].body)
 
 

@@ -46,7 +46,7 @@ def test_no_secret_is_printed(key: str) -> None:
     extra = {"app_secret": "0123456789abcdef0123456789abcdef", "headers": "Authorization: Bearer hunter2hunter2"}
     config = CONFIG[key] | {name: value for name, value in extra.items() if name in platform.secret_names}
     native_ids = {"SignUp": platform.native_id.example} if platform.native_id else {}
-    document = json.dumps(run(key, event(), config=config, native_ids=native_ids))
+    document = json.dumps(run(key, event(anonymousId="anon-1"), config=config, native_ids=native_ids))
     assert '"requests": []' not in document
     for name in platform.secret_names & config.keys():
         assert config[name].rpartition(" ")[2] not in document
