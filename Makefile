@@ -26,13 +26,14 @@ test: setup ## Run every test
 	@sh .ci/browser
 	@$(RUN) -m pytest
 
-lint: setup ## ruff, mypy, import rules, missing migrations
+lint: setup ## ruff, mypy, import rules, missing migrations, current platform pages
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports
 	@$(RUN) manage.py makemigrations --check --dry-run
 	@$(RUN) manage.py check
+	@$(RUN) manage.py platform_docs --check
 
 bench: setup ## Measure everything beside the machine's limits (ONLY=ingest,build; QUICK=1; PUBLISH=1 draws the chart)
 	@$(RUN) -m bench $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick) $(if $(PUBLISH),--publish)

@@ -179,6 +179,8 @@ def _settle(group: list[Batch]) -> None:
             if connection.in_atomic_block or connection.connection is None or connection.is_usable():
                 raise
             connection.close()
+            # The pool would find its other connections broken one at a time, and wait longer before each.
+            connection.pool.check()
             _store_patiently(group)
     except (IntegrityError, DataError, OperationalError) as error:
         if len(group) == 1 or not _is_of_the_data(error):
