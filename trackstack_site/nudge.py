@@ -14,7 +14,8 @@ import time
 
 from trackstack_site.celery import app
 
-TICK_SECONDS = 0.05
+TICK_SECONDS = 0.1
+"""A message costs a millisecond of a process that has events to take in."""
 EXPIRES_SECONDS = 30
 
 logger = logging.getLogger(__name__)

@@ -5,11 +5,11 @@ from django.views.generic import RedirectView
 from trackstack_site import probes
 
 urlpatterns = [
+    path("", include("events.api.urls")),  # first, as every event comes this way
     path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
     path("healthz", probes.healthz, name="healthz"),
     path("readyz", probes.readyz, name="readyz"),
     path("metrics", probes.metrics, name="metrics"),
-    path("", include("events.api.urls")),
     path("admin/configure/", include("routing.urls")),
     path("admin/", include("destinations.urls")),
     path("admin/", include("events.urls")),

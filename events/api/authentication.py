@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
+from django.db import DatabaseError
 from django.db.models import Q
 from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
@@ -46,9 +47,16 @@ def find_key(prefix: str) -> KnownKey | None:
     """The unrevoked key of that prefix; remembered for CACHE_SECONDS, unknown prefixes too."""
     now = time.monotonic()
     held = _known.get(prefix)
-    if held is not None and now - held[0] < CACHE_SECONDS:
-        return held[1]
-    row = ApiKey.objects.filter(prefix=prefix, revoked_at=None).select_related("source").first()
+    if held is not None:
+        if now - held[0] < CACHE_SECONDS:
+            return held[1]
+        # While one request looks, the others go by what is known instead of all looking at once.
+        _known[prefix] = (now, held[1])
+    try:
+        row = ApiKey.objects.filter(prefix=prefix, revoked_at=None).select_related("source").first()
+    except DatabaseError:
+        _known.pop(prefix, None)  # nobody may go by what could not be looked up
+        raise
     found = None
     if row is not None:
         found = KnownKey(
