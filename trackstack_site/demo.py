@@ -98,6 +98,7 @@ LAST = ("Lovelace", "Ångström", "Dubois", "Mendeleev", "Rossi", "Haddad", "Hop
 COMPANIES = ("Northwind", "Acme Analytics", "Globex", "Initech", "Umbrella Data", "Hooli", "Vandelay")
 PLACES = (("San Francisco", "CA", "94103", "US", "+1415555"), ("Berlin", "BE", "10115", "DE", "+4930901"),
           ("Paris", "IDF", "75002", "FR", "+3314276"), ("London", "ENG", "SW1A 1AA", "GB", "+4420794"))  # fmt: skip
+CLICKS = ("fbclid", "fbclid", "gclid", "gclid", "li_fat_id", "ttclid", "rdt_cid", "twclid")
 JOURNEY = (
     ("Web app", ("PageView", "ContentView", "HighIntentPageView", "PricingInteraction", "LeadCaptured", "DemoBooked")),
     ("Backend", ("SignUp", "EmailVerified", "WorkspaceCreated", "StartTrial", "ApiKeyCreated", "FirstAction")),
@@ -137,10 +138,12 @@ def _person(dice: random.Random) -> dict[str, Any]:
         "clientIp": f"203.0.113.{dice.randrange(1, 255)}",
         "userAgent": "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 Chrome/130.0 Safari/537.36",
     }
+    if dice.random() < 0.9:
+        person["anonymousId"] = f"{dice.randrange(10**9, 10**10)}.{dice.randrange(10**9, 10**10)}"
     if dice.random() < 0.6:
         person["phone"] = f"{phone}{dice.randrange(1000, 9999)}"
     if dice.random() < 0.5:
-        person["clickIds"] = {"fbclid": f"IwAR{secrets.token_hex(8)}", "li_fat_id": secrets.token_hex(8)}
+        person["clickIds"] = {dice.choice(CLICKS): f"IwAR{secrets.token_hex(8)}"}
     if dice.random() < 0.08:
         person["consent"] = {"marketing": False}
     return person
