@@ -28,7 +28,9 @@ def describe(
     latency_ms: int,
 ) -> Attempt:
     """An unsaved attempt. sample: the request that the first event of a batch alone would have made."""
-    worst = next((o for o in outcomes if o.result != Result.OK), outcomes[0])
+    failed = [outcome for outcome in outcomes if outcome.result != Result.OK]
+    # What is to blame, before what only suffered for it.
+    worst = next((outcome for outcome in failed if not outcome.is_again), (failed or outcomes)[0])
     return Attempt(
         destination=destination,
         delivery_ids=[item.key for item in request.items],

@@ -266,8 +266,12 @@ class Run:
         to_split: list[Item] = []
         failed: set[int] = set()
         roll = random.random()
+        is_named = not all(outcome.is_again for outcome in outcomes)
         for item, outcome in zip(request.items, outcomes, strict=True):
-            if outcome.result == Result.OK and dependents:
+            if outcome.is_again and is_named:
+                failed.add(item.key)
+                self._release([item], attempt)
+            elif outcome.result == Result.OK and dependents:
                 self._carry(item, attempt)
             elif outcome.result == Result.SPLIT and len(request.items) > 1:
                 to_split.append(item)
@@ -368,7 +372,7 @@ class Run:
     def _watch(self, outcomes: Sequence[Outcome]) -> None:
         """Back off when a whole request failed: the rows behind it would only fail as well."""
         if all(o.result == Result.RETRY for o in outcomes):
-            if all(o.after == 0 for o in outcomes):
+            if all(o.is_again for o in outcomes):
                 return
             asked = max((o.after or 0.0 for o in outcomes), default=0.0)
             failures = self.destination.failures + 1
@@ -397,10 +401,13 @@ class Run:
                 extra={"destination": self.destination.name, "hold": hold.value},
             )
 
-    def _release(self, items: Sequence[Item]) -> None:
-        """Give back rows that were claimed and not sent."""
+    def _release(self, items: Sequence[Item], attempt: Attempt | None = None) -> None:
+        """Give back rows that were claimed and not sent, or sent in a request that was refused for another event."""
         for item in items:
-            self._settle(self.rows[item.key], State.WAITING, due_at=self.now, is_untried=True)
+            self._settle(
+                self.rows[item.key], State.WAITING,
+                due_at=self.now, attempt=attempt, is_untried=True, is_blameless=True,
+            )  # fmt: skip
 
     def _settle(
         self,
@@ -412,6 +419,7 @@ class Run:
         due_at: datetime | None = None,
         attempt: Attempt | None = None,
         is_untried: bool = False,
+        is_blameless: bool = False,
     ) -> None:
         attempts = (*self.carried.pop(row.id, ()), *((attempt,) if attempt else ()))
         self.settled.append(
@@ -423,6 +431,7 @@ class Run:
                 due_at=due_at,
                 attempts=attempts,
                 is_untried=is_untried,
+                is_blameless=is_blameless,
             )
         )
 

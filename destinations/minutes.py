@@ -86,7 +86,7 @@ def write(cursor: Any, destination_id: int, settled: Sequence[Settled], attempts
 
 def _has_failed(settled: Settled) -> bool:
     """Whether a request that carried it was refused; what was claimed and given back unsent did not fail."""
-    return bool(settled.attempts) and settled.attempts[-1].outcome != Result.OK
+    return bool(settled.attempts) and not settled.is_blameless and settled.attempts[-1].outcome != Result.OK
 
 
 def _array(counts: Sequence[int]) -> str:

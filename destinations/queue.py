@@ -72,6 +72,8 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
     """The requests that carried it, in order; several when its batch was split."""
     is_untried: bool = False
     """The claim did not come to a request: its try is taken back."""
+    is_blameless: bool = False
+    """Its request was refused for another event: a request without that one goes out at once."""
 
 
 CLAIM_SQL = """

@@ -204,6 +204,12 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     """A reason code when it is more precise than the result."""
     after: float | None = None
+    """Seconds until the next try, of a RETRY that the platform put a time to. 0: see `is_again`."""
+
+    @property
+    def is_again(self) -> bool:
+        """Refused only because of another event in the request: it goes out again at once, without that one."""
+        return self.result == Result.RETRY and self.after == 0.0
 
 
 OK = Outcome(result=Result.OK)

@@ -135,6 +135,23 @@ def test_refused_credentials_are_failed_tries_and_what_is_given_back_unsent_is_n
     }  # fmt: skip
 
 
+def test_events_that_a_bad_one_took_with_them_lose_no_try_and_are_no_failures(sandbox: Sandbox) -> None:
+    linkedin = make_destination("linkedin")
+    sender = Sender(source_id=make_source().pk, trace_id="m" * 32)
+    bad = event("SignUp", "bad", platformParams={"linkedin": {"action_source": "carrier pigeon"}})
+    accept_batch(json.dumps([event("SignUp", "e1"), bad, event("SignUp", "e2")]).encode(), sender)
+    route_due()
+    assert delivery.deliver_once(linkedin.pk) == 3
+    rows = {row.event.event_id: row for row in Delivery.objects.filter(destination=linkedin).select_related("event")}
+    assert {name: (row.state, row.tries) for name, row in rows.items()} == {
+        "e1": (State.WAITING, 0), "bad": (State.DEAD, 1), "e2": (State.WAITING, 0),
+    }  # fmt: skip
+    assert Attempt.objects.get().outcome == "permanent", "what is to blame gives the attempt its name"
+    assert delivery.deliver_once(linkedin.pk) == 2
+    counted = totals(linkedin, Span.PART)
+    assert {name: counted[name] for name in COUNTS} == {"delivered": 2, "failed": 0, "dead": 1, "attempts": 2}
+
+
 def part(destination: Destination, at: datetime, **values: Any) -> None:
     DeliveryMinute.objects.create(destination=destination, minute=at, **values)
 
