@@ -25,7 +25,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LEASE_SECONDS = settings.DELIVERY_LEASE.total_seconds()
 
 
-class EventRow(msgspec.Struct, frozen=True):
+class EventRow(msgspec.Struct, frozen=True, gc=False):
     """An event as delivery needs it."""
 
     event_id: str
@@ -37,7 +37,7 @@ class EventRow(msgspec.Struct, frozen=True):
     payload: normal_form.Payload
 
 
-class Claimed(msgspec.Struct, frozen=True):
+class Claimed(msgspec.Struct, frozen=True, gc=False):
     """One leased delivery with its event."""
 
     id: int
@@ -60,7 +60,7 @@ def _day(number: int) -> date:
     return (_EPOCH + timedelta(days=number)).date()
 
 
-class Settled(msgspec.Struct, frozen=True, kw_only=True):
+class Settled(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """What becomes of one claimed row."""
 
     row: Claimed

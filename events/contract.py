@@ -70,7 +70,7 @@ class Warning_(msgspec.Struct, frozen=True):  # noqa: N801 - Warning is a builti
     sentence: str
 
 
-class Accepted(msgspec.Struct, frozen=True):
+class Accepted(msgspec.Struct, frozen=True, gc=False):
     index: int
     name: str
     event_id: str
@@ -90,7 +90,7 @@ class Accepted(msgspec.Struct, frozen=True):
         return decode_payload(self.payload_json)
 
 
-class Rejected(msgspec.Struct, frozen=True):
+class Rejected(msgspec.Struct, frozen=True, gc=False):
     index: int
     field: str
     code: str

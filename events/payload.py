@@ -12,7 +12,7 @@ import msgspec
 Json = Any
 
 
-class Payload(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class Payload(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True, rename="camel"):
     """Every optional field of the contract, flat. Strings are trimmed and non-empty when present."""
 
     # identity

@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 
 from celery import Celery
-from celery.signals import setup_logging
+from celery.signals import setup_logging, worker_ready
+
+from trackstack_site.memory import collect_seldom
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "trackstack_site.settings")
 
@@ -54,3 +56,8 @@ app.autodiscover_tasks()
 @setup_logging.connect
 def _keep_django_logging(**_: object) -> None:
     """Celery must not replace the JSON logging that settings.LOGGING set up."""
+
+
+@worker_ready.connect
+def _collect_seldom(**_: object) -> None:
+    collect_seldom()

@@ -122,7 +122,7 @@ class OAuth:
         raise NotImplementedError
 
 
-class Item(msgspec.Struct, frozen=True, kw_only=True):
+class Item(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """One delivery as an adapter sees it."""
 
     key: int
@@ -152,7 +152,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     one. An item that one of them fails takes that outcome; the others are built and sent again without it."""
 
 
-class Skip(msgspec.Struct, frozen=True, kw_only=True):
+class Skip(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """An item the platform cannot carry, refused aloud: a code of `destinations.reasons` and what was missing."""
 
     item: Item
@@ -195,7 +195,7 @@ class Result(enum.StrEnum):
     """The batch was refused as a whole and the bad event is not named: send in halves until it is alone."""
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+class Outcome(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """What became of one item."""
 
     result: Result
