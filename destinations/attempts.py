@@ -8,12 +8,15 @@ from datetime import datetime
 
 import msgspec
 
-from destinations import masking, outgoing
+from destinations import masking, outgoing, people
 from destinations.http import NoAnswer
 from destinations.models import Attempt, Destination
 from destinations.platforms.base import Outcome, Request, Response, Result
 from events import masked_json
 from events.body import DECODE_ERRORS
+
+MOST_NAMED = 20
+"""Events that an answer is searched for, of those in the request."""
 
 
 def describe(
@@ -38,13 +41,18 @@ def describe(
         latency_ms=latency_ms,
         method=request.method,
         # Where it really went: the sandbox's address, for a destination in sandbox mode.
-        url=masking.without_secrets(outgoing.addressed(destination, request).url, secrets)[:500],
+        url=_url(destination, request, secrets)[:500],
         request_body=_body(request, sample, secrets),
         status=answer.status if isinstance(answer, Response) else None,
-        response_body=masking.masked(answer.body, secrets, cap=2000) if isinstance(answer, Response) else "",
+        response_body=_answer(request, answer, secrets) if isinstance(answer, Response) else "",
         outcome=worst.result.value,
         detail=masking.masked(worst.detail, secrets, cap=380),
     )
+
+
+def _url(destination: Destination, request: Request, secrets: Sequence[str]) -> str:
+    url = masking.without_secrets(outgoing.addressed(destination, request).url, secrets)
+    return people.hidden_of_all(url, (item.payload for item in request.items[:1]))
 
 
 def _body(request: Request, sample: Callable[[], Request | None], secrets: Sequence[str]) -> str:
@@ -57,7 +65,15 @@ def _body(request: Request, sample: Callable[[], Request | None], secrets: Seque
         body, note = (alone.body, f"\n… and {len(request.items) - 1} more") if alone else (b"", "")
     with contextlib.suppress(*DECODE_ERRORS):  # what is no JSON is masked as the text it is
         body = msgspec.json.encode(masked_json.of_request(msgspec.json.decode(body)))
-    return masking.masked(body, secrets) + note
+    text = masking.masked(body, secrets)
+    return people.hidden_of_all(text, (item.payload for item in request.items[:1])) + note
+
+
+def _answer(request: Request, answer: Response, secrets: Sequence[str]) -> str:
+    """The answer as people may see it: platforms repeat what they refuse."""
+    text = masking.masked(answer.body, secrets, cap=2000)
+    is_short = len(text) < 3 * len(request.items)  # it cannot speak of each event
+    return people.hidden_of_all(text, (item.payload for item in request.items[: 1 if is_short else MOST_NAMED]))
 
 
 def _is_text(request: Request) -> bool:

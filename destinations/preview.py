@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
-from destinations import masking
+from destinations import masking, people
 from destinations.platforms.base import ACCESS_TOKEN, Built, Config, Item, Platform, Request
 from events import contract, masked_json, samples
 from events.contract import Accepted
-from events.fields import FIELDS
 from events.payload import Payload
 from routing.policy import DestinationRule, EventRule, Mode, SourceRule, decide
 
@@ -144,19 +143,12 @@ def _masked(value: Any, hidden: Iterable[str]) -> Any:
 
 # --- Identity -------------------------------------------------------------------------------------------
 
-IDENTITY: dict[str, str] = {
-    field.name: field.attribute
-    for field in FIELDS
-    if field.group == "identity" or field.name in ("clientIp", "userAgent")
-}
-"""What may find a person, beside the click ids: name in the contract → attribute of Payload."""
-
 
 def identity_of(payload: Payload) -> dict[str, Payload]:
     """The identity an event carries: name in the contract → the payload without it."""
     found = {
         name: msgspec.structs.replace(payload, **{attribute: None})
-        for name, attribute in IDENTITY.items()
+        for name, attribute in people.IDENTITY.items()
         if getattr(payload, attribute) is not None
     }
     for name in payload.click_ids:
@@ -182,23 +174,8 @@ def without_people(document: dict[str, Any], payload: Payload) -> dict[str, Any]
 
     What senders put into `properties` may be anything, and a platform may have it under any name: it is hidden as well.
     """
-    values = [getattr(payload, attribute) for attribute in IDENTITY.values()]
-    values += [*payload.click_ids.values(), *_texts(payload.properties)]
-    texts = {text for value in values if value for text in (value, value.lower())}
-    masked: dict[str, Any] = _masked(document, sorted(texts, key=len, reverse=True))
+    masked: dict[str, Any] = _masked(document, people.spellings(payload))
     return masked | {"url": masking.masked(masked["url"]), "body": _body_without_people(masked["body"])}
-
-
-def _texts(value: Any) -> Iterator[str]:
-    """Every text in a decoded value, however deep; the contract bounds how deep that is."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for entry in value.values():
-            yield from _texts(entry)
-    elif isinstance(value, list):
-        for entry in value:
-            yield from _texts(entry)
 
 
 def _body_without_people(body: Any) -> Any:
