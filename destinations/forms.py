@@ -66,7 +66,7 @@ class DestinationForm(forms.Form):
         for field in platform.fields:
             is_set = field.secret and bool(self.stored.get(field.name))
             self.fields[PREFIX + field.name] = grown(field, self.stored.get(field.name), is_set=is_set)
-            if is_set and not field.required:
+            if is_set and field.name not in platform.problems({**self.stored, field.name: ""}):
                 self.fields[CLEAR + field.name] = forms.BooleanField(
                     label=f"Remove the stored {field.label.lower()}", required=False
                 )
@@ -119,22 +119,23 @@ def grown(field: Field, stored: str | None, *, is_set: bool) -> forms.Field:
     common: dict[str, Any] = {
         "label": field.label,
         "help_text": help_text,
-        "required": field.required and not is_set,
-        "error_messages": {"required": f"{field.label} is required."},
+        # Whether it may be empty is for the platform to say, which may take other credentials in its place.
+        "required": False,
     }
     if not field.secret:
         common["initial"] = field.default if stored is None else stored
+    made: forms.Field
     if field.choices:
         empty = [] if field.required else [("", "Not set")]
-        return forms.ChoiceField(
+        made = forms.ChoiceField(
             choices=[*empty, *field.choices],
-            error_messages={
-                "invalid_choice": f"{field.label} must be one of the list.",
-                **common.pop("error_messages"),
-            },
+            error_messages={"invalid_choice": f"{field.label} must be one of the list."},
             **common,
         )
-    return forms.CharField(widget=_widget(field, is_set=is_set), max_length=20_000, **common)
+    else:
+        made = forms.CharField(widget=_widget(field, is_set=is_set), max_length=20_000, **common)
+    made.is_expected = field.required and not is_set  # type: ignore[attr-defined]  # for the mark beside the label
+    return made
 
 
 def _widget(field: Field, *, is_set: bool) -> forms.Widget:

@@ -138,6 +138,18 @@ def test_multiline_secrets_are_write_only_too() -> None:
     assert "secret" in destination.secrets
 
 
+def test_one_of_several_credentials_will_do() -> None:
+    keys = ("consumer_key", "consumer_secret", "access_token", "access_token_secret")
+    values = {f"field_{name}": "k" * 24 for name in keys} | {"field_pixel_id": "o8z6j"}
+    client = client_with(group="Engineer")
+    url = reverse("destinations:create", args=["x"])
+    answer = client.post(url, {"name": "X", "source_choice": "all", **values})
+    assert answer.status_code == 302
+    assert set(Destination.objects.get(name="X").secrets) >= set(keys)
+    missing = client.post(url, {"name": "X 2", "source_choice": "all", "field_pixel_id": "o8z6j"})
+    assert "Conversion API access token is required." in missing.content.decode()
+
+
 def test_those_who_may_only_look_see_no_form_and_may_not_post() -> None:
     destination = factories.make_destination("meta")
     client = client_with(group="Marketer")
