@@ -18,10 +18,8 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
-from oauthlib.oauth2 import WebApplicationClient
 
-from destinations.masking import masked
-from destinations.platforms import base
+from destinations.platforms import _oauth, base
 from destinations.platforms._hubspot_answers import UPSERT, contact_errors, refused
 from destinations.platforms._hubspot_values import (
     PROPERTIES,
@@ -34,6 +32,7 @@ from destinations.platforms._hubspot_values import (
     text_of,
 )
 from destinations.platforms._names import NAMES, snake, words
+from destinations.platforms._oauth import RefreshTokenGrant
 from destinations.platforms.base import Built, Config, Field, Item, Outcome, Request, Response, Result, Skip
 
 HOST = "https://api.hubapi.com"
@@ -48,39 +47,6 @@ _UTK = re.compile(r"[0-9a-f]{32}")
 _RECORD = re.compile(r"[0-9]{1,20}")
 _QUALIFIED = re.compile(r"pe[0-9]+_.+", re.DOTALL)
 _NOT_IN_NAMES = re.compile(r"[^a-z0-9_-]")
-
-
-class HubSpotOAuth(base.OAuth):
-    """Refresh token → access token of half an hour. A private app's token lasts and needs none of it."""
-
-    def request(self, config: Config, now: datetime) -> Request | None:
-        if config.get("access_token") or not config.get("refresh_token"):
-            return None
-        client = WebApplicationClient(config.get("client_id", ""))
-        body = client.prepare_refresh_body(
-            refresh_token=config["refresh_token"],
-            client_id=config.get("client_id", ""),
-            client_secret=config.get("client_secret", ""),
-        )
-        headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        return Request(method="POST", url=TOKEN_URL, headers=headers, body=body.encode(), items=())
-
-    def read(self, response: Response) -> base.Token | Outcome:
-        status, answer = response.status, response.json()
-        answer = answer if isinstance(answer, dict) else {}
-        token = answer.get("access_token")
-        if 200 <= status < 300 and isinstance(token, str) and token:
-            seconds, fresh = answer.get("expires_in"), answer.get("refresh_token")
-            return base.Token(
-                access_token=token,
-                expires_in=float(seconds) if isinstance(seconds, int | float) and seconds > 0 else None,
-                refresh_token=fresh if isinstance(fresh, str) else "",
-            )
-        detail = masked(f"HubSpot {status} {answer.get('status') or ''}: {answer.get('message') or ''}", cap=300)
-        if 400 <= status < 500 and not base.is_transient(status):
-            advice = "HubSpot gave no access token: check client id and secret, and connect the app again."
-            return Outcome(result=Result.CONFIG, detail=f"{advice} {detail}")
-        return Outcome(result=Result.RETRY, detail=detail, after=base.retry_after(response))
 
 
 class _Settings(NamedTuple):
@@ -107,12 +73,12 @@ class HubSpot(base.Platform):
     requests_per_minute = 600
     docs_url = "https://developers.hubspot.com/docs/api-reference/legacy/events/send-event-data/guide"
     version = base.Version(default=VERSION, source="https://developers.hubspot.com/changelog")
-    oauth = HubSpotOAuth()
+    oauth = RefreshTokenGrant("HubSpot", TOKEN_URL)
     plain_identity = frozenset(
         words("email phone first_name last_name city state zip country crm_id user_agent company_domain")
     )
     fields = (
-        Field(name="access_token", label="Private app access token", secret=True,
+        Field(name="access_token", label="Private app access token", secret=True, required=True,
               pattern=r"[A-Za-z0-9_-]{20,512}", example="pat-na1-00000000-0000-4000-8000-000000000000",
               help="Settings → Integrations → Private apps → your app → Auth; its scopes: "
                    "analytics.behavioral_events.send, crm.objects.contacts.read and .write"),
@@ -148,13 +114,7 @@ class HubSpot(base.Platform):
 
     def problems(self, config: Config) -> dict[str, str]:
         found = super().problems(config)
-        app = [name for name in ("client_id", "client_secret", "refresh_token") if not config.get(name)]
-        if not found and not config.get("access_token") and app:
-            if len(app) == 3:
-                found["access_token"] = "Enter a private app's token, or client ID, secret and refresh token."  # noqa: S105
-            else:
-                found |= dict.fromkeys(app, "Client ID, secret and refresh token go together.")
-        return found
+        return _oauth.problems(config, found, "Enter a private app's token, or client ID, secret and refresh token.")
 
     def build(self, items: Sequence[Item], config: Config, now: datetime) -> Built:
         settings = _Settings(

@@ -14,12 +14,15 @@ from typing import Any
 import msgspec
 
 from destinations.masking import masked
-from destinations.platforms import base, identity
+from destinations.platforms import _oauth, base, identity
 from destinations.platforms._names import by_native, words
+from destinations.platforms._oauth import RefreshTokenGrant
 from destinations.platforms.base import Built, Config, Field, Item, NativeId, Outcome, Request, Response, Result, Skip
 from events.payload import Payload
 
 URL = "https://api.linkedin.com/rest/conversionEvents"
+TOKEN_URL = "https://www.linkedin.com/oauth/v2/accessToken"  # noqa: S105
+"""Source: the same site, "Refresh Tokens with OAuth 2.0"."""
 VERSION = "202609"
 MAX_AGE = timedelta(days=90)
 RULE = "urn:lla:llaPartnerConversion:"
@@ -94,11 +97,17 @@ class LinkedIn(base.Platform):
         source="https://learn.microsoft.com/linkedin/marketing/versioning",
     )
     plain_identity = frozenset({"first_name", "last_name", "external_id"})
+    oauth = RefreshTokenGrant("LinkedIn", TOKEN_URL)
     fields = (
         Field(name="access_token", label="Conversions API token", secret=True, required=True,
               pattern=r"[A-Za-z0-9_-]{60,2048}",
               example="AQ-an-example-token-that-opens-only-the-sandbox-and-nothing-else-at-all",
-              help="Campaign Manager → Data → Signals manager → Direct API → Generate token"),
+              help="Campaign Manager → Data → Signals manager → Direct API → Generate token; or the next three"),
+        Field(name="client_id", label="App client ID", pattern=r"[A-Za-z0-9]{8,32}",
+              help="Of an app of your own with access to the Conversions API: LinkedIn Developers → My apps → Auth"),
+        Field(name="client_secret", label="App client secret", secret=True, pattern=r"\S{8,128}", help="Beside it"),
+        Field(name="refresh_token", label="Refresh token", secret=True, pattern=r"[A-Za-z0-9_-]{20,2048}",
+              help="Made with the scopes rw_conversions and r_ads; LinkedIn lets it live for a year"),
         Field(name="ad_account_id", label="Ad account", pattern=r"(urn:li:sponsoredAccount:)?\d{5,12}",
               help="The number in the address of Campaign Manager"),
         Field(name="api_version", label="LinkedIn-Version", pattern=r"20\d{2}(0[1-9]|1[0-2])(\.\d{2})?",
@@ -108,6 +117,10 @@ class LinkedIn(base.Platform):
               choices=(("plain", "As they are"), ("hashed", "Hashed (version 202609 and newer)"), ("off", "Not sent")),
               help="LinkedIn documents names as plain text; newer versions are said to take them hashed too"),
     )  # fmt: skip
+
+    def problems(self, config: Config) -> dict[str, str]:
+        """The lasting token, or the three values of an app."""
+        return _oauth.problems(config, super().problems(config), "Enter a Conversions API token, or an app's values.")
 
     def build(self, items: Sequence[Item], config: Config, now: datetime) -> Built:
         version = config.get("api_version") or VERSION
@@ -123,7 +136,7 @@ class LinkedIn(base.Platform):
             else:
                 parts.append((item, msgspec.json.encode(event)))
         headers = {
-            "Authorization": f"Bearer {config.get('access_token', '')}",
+            "Authorization": f"Bearer {config.get('access_token') or config.get(base.ACCESS_TOKEN, '')}",
             "LinkedIn-Version": version,
             "X-Restli-Protocol-Version": "2.0.0",
             "X-RestLi-Method": "BATCH_CREATE",
@@ -180,7 +193,10 @@ class LinkedIn(base.Platform):
                 for i in range(count)
             ]
         if status in CONFIG_STATUSES:
-            return [Outcome(result=result, detail=f"LinkedIn {CONFIG_STATUSES[status]}. {detail}")] * count
+            reason = base.TOKEN_EXPIRED if status == 401 else ""
+            return [
+                Outcome(result=result, detail=f"LinkedIn {CONFIG_STATUSES[status]}. {detail}", reason=reason)
+            ] * count
         return [Outcome(result=Result.SPLIT if count > 1 else result, detail=detail)] * count
 
 

@@ -14,12 +14,14 @@ import re
 import time
 from dataclasses import replace
 from typing import Any, ClassVar
+from urllib.parse import parse_qsl
 
 from destinations.sandbox import checks
 from destinations.sandbox.base import Answer, NotJson, Refused, Request, Vendor, is_well_shaped_token, read_json
 from destinations.sandbox.checks import Check, Fault
 
 PATH = "/rest/conversionEvents"
+TOKEN_PATH = "/oauth/v2/accessToken"  # noqa: S105
 MOST_EVENTS = 5000
 DAYS = 90
 SKEW = 60
@@ -90,6 +92,8 @@ class LinkedIn(Vendor):
     partial_note: ClassVar[str] = "200, but the last element has the status 500 (only of a BATCH_CREATE)"
 
     def answer(self, request: Request, now: float) -> Answer:
+        if request.path == TOKEN_PATH:
+            return _token(request)
         if request.path != PATH:
             raise Refused(fail(404, f"No virtual resource found for {request.path}", "RESOURCE_NOT_FOUND"))
         if request.method != "POST":
@@ -104,6 +108,8 @@ class LinkedIn(Vendor):
 
     def ids(self, request: Request) -> list[tuple[str, ...]]:
         """Rule and event id. LinkedIn documents deduplication against the Insight Tag only: this is for counting."""
+        if request.path == TOKEN_PATH:
+            return []
         events, _ = _read_events(request)
         return [(one["conversion"], one["eventId"]) if "eventId" in one else () for one in events]
 
@@ -126,6 +132,23 @@ class LinkedIn(Vendor):
         body = read_json(good.body)
         body["elements"][-1] = {"status": 500, "error": {"status": 500, "message": "Internal Server Error"}}
         return replace(good, body=Answer.of(200, body).body)
+
+
+def _token(request: Request) -> Answer:
+    """Source: learn.microsoft.com/linkedin/shared/authentication/programmatic-refresh-tokens."""
+    form = dict(parse_qsl(request.body.decode(errors="replace"), keep_blank_values=True))
+    names = ("grant_type", "refresh_token", "client_id", "client_secret")
+    missing = [name for name in names if not form.get(name)]
+    if missing or request.content_type != "application/x-www-form-urlencoded":
+        said = f'A required parameter "{(missing or ["grant_type"])[0]}" is missing'
+        return Answer.of(400, {"error": "invalid_request", "error_description": said})
+    if form.keys() - set(names) or form["grant_type"] != "refresh_token":
+        return Answer.of(400, {"error": "invalid_request", "error_description": "Unable to retrieve access token"})
+    if re.search("expired|revoked|forbidden", form["refresh_token"] + form["client_secret"]):
+        said = "The provided refresh token is invalid, expired or revoked"
+        return Answer.of(400, {"error": "invalid_grant", "error_description": said})
+    answer = {"access_token": "AQ-made-up-access-token-of-the-sandbox-" + "x" * 40, "expires_in": 5_184_000}
+    return Answer.of(200, answer | {"refresh_token": form["refresh_token"], "refresh_token_expires_in": 31_536_000})
 
 
 def _check_token(request: Request) -> None:

@@ -194,3 +194,15 @@ def test_workers_at_the_same_moment_fetch_one_token(monkeypatch: pytest.MonkeyPa
     assert len(calls) == 1
     assert sum(isinstance(one, dict) for one in found) == 1, "the others try again in a moment"
     assert isinstance(tokens.ready(warehouse), dict)
+
+
+def test_an_app_of_linkedin_delivers_with_a_token_of_its_own(sandbox: Sandbox, sent: list[Request]) -> None:
+    app = {"client_secret": "a-made-up-secret", "refresh_token": "AQ" + "r" * 40}
+    linkedin = make_destination("linkedin", settings={"client_id": "86abcdefgh1234"}, secrets=app)
+    owe(linkedin, event("SignUp"), event("SignUp"))
+    assert delivery.deliver_once(linkedin.pk) == 2
+    assert states(linkedin) == [State.DELIVERED] * 2
+    assert [request.url.rpartition("/")[2] for request in sent] == ["accessToken", "conversionEvents"]
+    held = AccessToken.objects.get()
+    assert held.expires_at is not None
+    assert held.expires_at > timezone.now() + timedelta(days=50)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from typing import Any
+from urllib.parse import parse_qsl
 
 import msgspec
 import pytest
 
-from destinations.platforms.base import Outcome, Request, Response
+from destinations.platforms.base import ACCESS_TOKEN, TOKEN_EXPIRED, Outcome, Request, Response, Result
 from destinations.platforms.linkedin import LinkedIn
 from tests.destinations.platforms.making import CONFIG, HOUR_MS, NOW, NOW_MS, body, item, only
 
@@ -241,3 +242,29 @@ def test_what_may_pass_is_tried_again(status: int) -> None:
 def test_details_carry_no_identity() -> None:
     outcomes = parsed(422, {"message": "Index: 0, ERROR :: /user :: ada@example.com is wrong"}, 1)
     assert "ada@" not in outcomes[0].detail
+
+
+APP = {"client_id": "86abcdefgh1234", "client_secret": "a-made-up-secret", "refresh_token": "AQ" + "r" * 40}
+
+
+def test_an_app_gets_its_access_token_with_a_refresh_token() -> None:
+    assert LINKEDIN.oauth is not None
+    request = LINKEDIN.oauth.request(APP, NOW)
+    assert request is not None
+    assert request.url == "https://www.linkedin.com/oauth/v2/accessToken"
+    assert dict(parse_qsl(request.body.decode())) == {"grant_type": "refresh_token"} | APP
+    assert LINKEDIN.oauth.request(APP | {"access_token": "a" * 60}, NOW) is None, "a lasting token needs none"
+    built = LINKEDIN.build([item("SignUp", LINKEDIN, email="ada@example.com")], APP | {ACCESS_TOKEN: "fresh"}, NOW)
+    assert built.requests[0].headers["Authorization"] == "Bearer fresh"
+
+
+def test_what_an_app_needs_is_said() -> None:
+    assert LINKEDIN.problems(APP) == {}
+    assert LINKEDIN.problems({}).keys() == {"access_token"}
+    assert LINKEDIN.problems({"refresh_token": APP["refresh_token"]}).keys() == {"client_id", "client_secret"}
+
+
+def test_an_ended_token_is_fetched_anew_before_the_destination_is_held() -> None:
+    one = LINKEDIN.build([item("SignUp", LINKEDIN, email="ada@example.com")], CONFIG["linkedin"], NOW).requests[0]
+    (outcome,) = LINKEDIN.parse(one, Response(status=401, body=b'{"message":"expired"}'))
+    assert (outcome.result, outcome.reason) == (Result.CONFIG, TOKEN_EXPIRED)
