@@ -275,3 +275,55 @@ class DeliveryMinute(models.Model):
 
     def __str__(self) -> str:
         return f"{self.destination_id} {self.minute:%Y-%m-%d %H:%M}"
+
+
+class ReplayKind(models.TextChoices):
+    DEAD = "dead", "Dead deliveries"
+    MISSED = "missed", "Events that were not sent"
+
+
+class ReplayState(models.TextChoices):
+    RUNNING = "running", "Running"
+    PAUSED = "paused", "Paused"
+    CANCELLED = "cancelled", "Cancelled"
+    DONE = "done", "Done"
+
+
+class Replay(models.Model):
+    """Sending the past again, or for the first time, to one destination: at its own pace, behind live traffic.
+
+    It walks the events of a range of keys once, from `cursor` on (`destinations.replays`). All it knows is here, so it
+    goes on after any restart.
+    """
+
+    kind = models.CharField(max_length=8, choices=ReplayKind)
+    state = models.CharField(max_length=12, choices=ReplayState, default=ReplayState.RUNNING)
+    destination = models.ForeignKey(Destination, on_delete=models.CASCADE, related_name="replays")
+    event = models.CharField(max_length=64, blank=True, help_text="Only this event name.")
+    source = models.ForeignKey(Source, on_delete=models.DO_NOTHING, db_constraint=False, null=True, blank=True)
+    reason = models.CharField(max_length=32, blank=True, help_text="Only what died of this.")
+    detail = models.CharField(max_length=400, blank=True, help_text="Only what the platform refused with these words.")
+    only = ArrayField(models.BigIntegerField(), default=list, blank=True, help_text="Only these deliveries, by key.")
+    since = models.DateTimeField(null=True, blank=True)
+    until = models.DateTimeField(null=True, blank=True)
+    lowest = models.BigIntegerField(help_text="Event key at which it begins.")
+    highest = models.BigIntegerField(help_text="Event key before which it ends.")
+    cursor = models.BigIntegerField(help_text="Event key that is looked at next.")
+    rate = models.PositiveIntegerField(help_text="Deliveries a second, at most.")
+    expected = models.PositiveIntegerField(default=0, help_text="Deliveries that the estimate promised.")
+    moved = models.PositiveIntegerField(default=0, help_text="Deliveries handed to the queue so far.")
+    left = models.JSONField(default=dict, help_text="{reason: count} of what was looked at and not sent.")
+    waits_for = models.CharField(max_length=200, blank=True, help_text="Why nothing moves just now.")
+    started_by = models.CharField(max_length=150)
+    created_at = models.DateTimeField(default=timezone.now)
+    stepped_at = models.DateTimeField(default=timezone.now)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["id"], name="replay_running", condition=models.Q(state=ReplayState.RUNNING)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} to {self.destination_id}"

@@ -80,6 +80,12 @@ REASONS: dict[str, Reason] = {
     )
 }
 
+BY_ROUTING = (
+    "destination_disabled", "source_not_enabled", "consent_denied", "warehouse_only", "not_registered", "not_selected",
+    "unmapped", "missing_native_id",
+)  # fmt: skip
+"""Reasons of a skip that lie in how things are configured: configured otherwise, the same event may be sent."""
+
 
 def explain(code: str, *, event: str, destination: str, platform: str) -> str:
     """One plain sentence for a reason code; the code itself when it is unknown (an adapter's own)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 from django.db import connection
 
-from destinations import ledger, minutes, retention
+from destinations import ledger, minutes, replays, retention
 from destinations.delivery import DELIVER_TASK, deliver_due
 from destinations.queue import due_destinations
 from trackstack_site.nudge import nudge
@@ -47,3 +47,9 @@ def fold_ledger() -> None:
 def forget_old() -> None:
     """Forget rows past their retention, a bounded amount a run."""
     retention.forget_old()
+
+
+@shared_task(name=replays.REPLAY_TASK)
+def replay() -> int:
+    """One turn of every running replay. Idempotent; overlapping calls find the replays taken."""
+    return replays.run_all()

@@ -128,6 +128,7 @@ def _lane(pk: int, destination: Destination | None, **values: Any) -> dict[str, 
     lane: dict[str, Any] = {
         "destination": name_of(pk, destination),
         "destination_id": pk,
+        "delivery_id": None,
         "platform": destination.platform_key if destination else None,
         "state": "",
         "reason": "",
@@ -160,6 +161,7 @@ def _delivery(
     return _lane(
         pk,
         destination,
+        delivery_id=row.pk,
         state=state,
         reason=destination.hold if state == "held" and destination else row.reason,
         sentence=sentence_of(row, event.name, destination),

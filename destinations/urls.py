@@ -1,6 +1,6 @@
 from django.urls import path
 
-from destinations.views import bench, configure, health, observe
+from destinations.views import bench, configure, health, observe, replays
 
 app_name = "destinations"
 urlpatterns = [
@@ -19,4 +19,9 @@ urlpatterns = [
     path("attempts/<int:pk>/", observe.attempt, name="attempt"),
     path("dead-letters/", observe.dead_letters, name="dead_letters"),
     path("trace/", observe.trace, name="trace"),
+    path("replays/", replays.index, name="replays"),
+    path("replays/new/", replays.new, name="replay_new"),
+    path("replays/one/", replays.one, name="replay_one"),
+    path("replays/<int:pk>/", replays.detail, name="replay"),
+    path("replays/<int:pk>/steer/", replays.steer, name="replay_steer"),
 ]

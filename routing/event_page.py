@@ -12,8 +12,9 @@ import msgspec
 from django.db import connection
 from django.urls import reverse
 
-from destinations import reasons
+from destinations import platforms, reasons
 from destinations.models import LedgerState, State
+from destinations.replays import backfill_query
 from routing.policy import DestinationRule, SourceRule, stands
 from routing.snapshot import Snapshot
 
@@ -58,6 +59,7 @@ class Line(NamedTuple):
     native_id: str
     figures: list[Figure]
     why: list[Why]
+    backfill_url: str = ""
 
 
 def days_to(today: date) -> list[date]:
@@ -96,6 +98,9 @@ def _line(
         rule.native_ids.get(event, ""),
         _figures(rule, event, counts, since),
         _why(rule, event, counts),
+        ""
+        if rule.is_builtin
+        else f"{reverse('destinations:replay_new')}?{backfill_query(rule.id, platforms.get(rule.platform), event)}",
     )
 
 

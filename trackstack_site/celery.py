@@ -1,7 +1,7 @@
 """Celery: it only wakes workers. What there is to do stands in PostgreSQL, so a lost message costs one beat sweep.
 
-Three queues, so that a flood of one kind of work never keeps another waiting: `route` (batches → deliveries),
-`deliver` (deliveries → platforms) and `upkeep` (sweep, ledger folding, retention).
+Four queues, so that a flood of one kind of work never keeps another waiting: `route` (batches → deliveries), `deliver`
+(deliveries → platforms), `replay` (the past, at its own pace) and `upkeep` (sweep, ledger folding, retention).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ app.conf.update(
     task_routes={
         "routing.*": {"queue": "route"},
         "destinations.deliver": {"queue": "deliver"},
+        "destinations.replay": {"queue": "replay"},
     },
     # A wake-up that is lost with its worker is repaired by the sweep; acknowledging late would replay stale ones.
     task_acks_late=False,
@@ -42,6 +43,7 @@ app.conf.update(
             "schedule": 3.0,
             "options": {"expires": 10},
         },
+        "replay": {"task": "destinations.replay", "schedule": 1.0, "options": {"expires": 5}},
         "forget-old": {"task": "destinations.forget_old", "schedule": 60.0, "options": {"expires": 60}},
         "fold-ledger": {
             "task": "destinations.fold_ledger",

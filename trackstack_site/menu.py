@@ -53,6 +53,7 @@ MENU = (
         (
             Entry("Deliveries", "destinations:deliveries", "destinations.view_delivery", "deliveries"),
             Entry("Dead letters", "destinations:dead_letters", "destinations.view_delivery", "dead-letters"),
+            Entry("Replays", "destinations:replays", "destinations.view_replay", "refresh"),
             Entry("Rejected", "events:rejected", "events.view_rejectedevent", "rejected"),
             Entry("Trace", "destinations:trace", "destinations.view_delivery", "trace"),
         ),

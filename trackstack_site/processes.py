@@ -21,7 +21,8 @@ def commands(port: int, sandbox_port: int | None = None) -> dict[str, str]:
         f" --workers {settings.WEB_WORKERS} --blocking-threads {settings.WEB_THREADS} --backlog 1024"
         " --no-ws --log-level warning --respawn-failed-workers trackstack_site.wsgi:application",
         "worker": f"{CELERY} worker --pool threads --concurrency {settings.DELIVER_THREADS}"
-        " --queues route,deliver,upkeep --loglevel warning --without-gossip --without-mingle --hostname worker@%%h",
+        " --queues route,deliver,replay,upkeep --loglevel warning --without-gossip --without-mingle"
+        " --hostname worker@%%h",
         "beat": f"{CELERY} beat --scheduler celery.beat:Scheduler --loglevel warning --pidfile=",
     }
     if sandbox_port is not None:

@@ -8,11 +8,12 @@ from django.contrib import messages
 from django.db import IntegrityError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from destinations import changes, platforms, queries
+from destinations import changes, platforms, queries, replays
 from destinations.forms import DestinationForm
 from destinations.models import Destination, Hold
 from destinations.platforms.base import Config, Field
@@ -99,6 +100,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
             "status": queries.status_of(destination),
             "counts": queries.counts_of(timezone.now().date()).get(pk, queries.Counts()),
             "readable": _readable(destination),
+            "backfill_url": f"{reverse('destinations:replay_new')}?{replays.backfill_query(pk, platform)}",
             "may_switch": not platform.is_builtin and (may_change or request.user.has_perm(TOGGLE)),
             "try": {"form": bench.try_form(request)} | bench.try_context(request, destination),
         },

@@ -61,6 +61,9 @@ def deliveries(request: HttpRequest) -> HttpResponse:
         "newest": f"?{kept.urlencode()}" if before else "",
         "is_filtered": is_filtered,
         "reason_label": reasons.label(filters["reason"]) if filters.get("reason") else "",
+        "may_replay": request.user.has_perm("destinations.add_replay")
+        and any(r.state == State.DEAD for r in page.rows),
+        "replay_url": f"{reverse('destinations:replay_new')}?{kept.urlencode()}" if filters.get("destination") else "",
     }
     return render(request, "destinations/deliveries.html", context)
 
@@ -133,6 +136,7 @@ def dead_letters(request: HttpRequest) -> HttpResponse:
                 "sample": sample.event if sample else None,
                 "trace_url": trace_url(sample.event.event_id) if sample else "",
                 "url": f"{reverse('destinations:deliveries')}?{urlencode(query)}",
+                "replay_url": f"{reverse('destinations:replay_new')}?{urlencode(query)}",
             }
         )
     return render(request, "destinations/dead_letters.html", {"rows": rows, "cap": queries.DEAD_CAP})

@@ -1,0 +1,141 @@
+"""Replays: the list, a plan with its estimate, and one under way."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from destinations import replays
+from destinations.forms_replay import ReplayForm
+from destinations.models import DESTINATION_BITS, Delivery, Destination, Replay, ReplayKind, ReplayState, State
+from trackstack_site.guard import needs
+
+VIEW = "destinations.view_replay"
+START = "destinations.add_replay"
+STEER = "destinations.change_replay"
+PAGE_SIZE = 50
+
+
+@require_GET
+@needs(VIEW)
+def index(request: HttpRequest) -> HttpResponse:
+    rows = Replay.objects.select_related("destination", "source")[:PAGE_SIZE]
+    context = {"rows": [replays.progress(row) for row in rows], "may_start": request.user.has_perm(START)}
+    return render(request, "destinations/replays.html", context)
+
+
+@require_http_methods(["GET", "POST"])
+@needs(START)
+def new(request: HttpRequest) -> HttpResponse:
+    """GET: the plan of the address and what it would do. POST: start it."""
+    if request.method == "POST":
+        return _start(request)
+    chosen = request.GET.getlist("only")
+    data = request.GET.copy()
+    data.setdefault("kind", ReplayKind.DEAD)
+    data.setdefault("rate", "50")
+    data["only"] = " ".join(chosen)
+    is_asked = "destination" in data or bool(chosen)
+    if chosen and not data.get("destination"):
+        data["destination"] = str(int(chosen[0]) & ((1 << DESTINATION_BITS) - 1)) if chosen[0].isdigit() else ""
+    form = ReplayForm(data if is_asked else None)
+    return _plan_page(request, form)
+
+
+def _plan_page(request: HttpRequest, form: ReplayForm) -> HttpResponse:
+    context: dict[str, Any] = {"form": form}
+    if form.is_bound and form.is_valid():
+        plan = form.plan()
+        found = replays.estimate(plan)
+        context |= {
+            "plan": plan,
+            "sentence": replays.sentence(plan, form.cleaned_data["rate"]),
+            "estimate": found,
+            "left": [(replays.label(verdict), count) for verdict, count in found.left.items()],
+            "minutes": -(-found.sendable // (form.cleaned_data["rate"] * 60)),
+        }
+    return render(request, "destinations/replay_new.html", context)
+
+
+def _start(request: HttpRequest) -> HttpResponse:
+    form = ReplayForm(request.POST)
+    if not form.is_valid():
+        return _plan_page(request, form)
+    plan = form.plan()
+    try:
+        replay = replays.start(
+            plan, rate=form.cleaned_data["rate"], user=request.user, expected=replays.estimate(plan).sendable
+        )
+    except replays.ReplayError as error:
+        form.add_error(None, str(error))
+        return _plan_page(request, form)
+    messages.success(request, "It is started. Live events go first.")
+    return redirect("destinations:replay", replay.pk)
+
+
+@require_POST
+@needs(START)
+def one(request: HttpRequest) -> HttpResponse:
+    """Send one dead delivery again, at once."""
+    key = request.POST.get("delivery", "")
+    row = get_object_or_404(Delivery.objects.select_related("event"), pk=int(key) if key.isdigit() else 0)
+    back = f"{reverse('destinations:trace')}?{urlencode({'id': row.event.event_id})}"
+    if row.state != State.DEAD:
+        messages.info(request, "It is not dead any more.")
+        return redirect(back)
+    destination = get_object_or_404(Destination, pk=row.destination_id)
+    plan = replays.Plan(ReplayKind.DEAD, destination, only=(row.pk,))
+    found = replays.estimate(plan)
+    if found.sendable:
+        replays.start(plan, rate=replays.RATES[1], user=request.user, expected=1)
+        messages.success(request, f"{row.event.name} is sent to {destination.name} again.")
+    else:
+        why = ", ".join(replays.label(verdict) for verdict in found.left) or "it is gone"
+        messages.error(request, f"It cannot be sent again: {why}.")
+    return redirect(back)
+
+
+@require_GET
+@needs(VIEW)
+def detail(request: HttpRequest, pk: int) -> HttpResponse:
+    """One replay. Asked by htmx, only the part that changes; 286 tells it to stop asking (htmx.org/docs, Polling)."""
+    replay = get_object_or_404(Replay.objects.select_related("destination", "source"), pk=pk)
+    is_open = replay.state in (ReplayState.RUNNING, ReplayState.PAUSED)
+    context = {
+        "progress": replays.progress(replay),
+        "is_open": is_open,
+        "may_steer": request.user.has_perm(STEER),
+        "deliveries_url": f"{reverse('destinations:deliveries')}?{urlencode(_filter(replay))}",
+    }
+    if getattr(request, "htmx", False):
+        return render(request, "destinations/_replay.html", context, status=200 if is_open else 286)
+    return render(request, "destinations/replay.html", context)
+
+
+def _filter(replay: Replay) -> dict[str, Any]:
+    values = {
+        "destination": replay.destination_id,
+        "event": replay.event,
+        "source": replay.source_id,
+        "since": replay.since.strftime(replays.TIME) if replay.since else "",
+        "until": replay.until.strftime(replays.TIME) if replay.until else "",
+    }
+    return {name: value for name, value in values.items() if value}
+
+
+@require_POST
+@needs(STEER)
+def steer(request: HttpRequest, pk: int) -> HttpResponse:
+    replay = get_object_or_404(Replay.objects.select_related("destination"), pk=pk)
+    action = request.POST.get("action", "")
+    if action not in replays.STEERED:
+        return HttpResponseBadRequest("action: one of pause, resume, cancel")
+    if not replays.steer(replay, action, user=request.user):
+        messages.info(request, "It is past that.")
+    return redirect("destinations:replay", pk)
