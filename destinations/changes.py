@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db import transaction
 
-from destinations import platforms, queries, tokens
+from destinations import breaker, platforms, queries, tokens
 from destinations.delivery import DELIVER_TASK
 from destinations.models import Destination, EventMode, Hold, LedgerEntry
 from destinations.platforms.base import Kind, Platform
@@ -94,7 +94,7 @@ def resume(destination: Destination, *, user: Any) -> bool:
     """End a hold and any backing off, and send what waited. False when it was not held."""
     with transaction.atomic():
         change = toggles.set_hold(destination, Hold.NONE, user=user)
-        Destination.objects.filter(pk=destination.pk).update(backoff_until=None, failures=0)
+        Destination.objects.filter(pk=destination.pk).update(**breaker.closed())
         wake(destination.pk)
     return change is not None
 

@@ -11,15 +11,13 @@ import logging
 import random
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import msgspec
 from django.conf import settings
-from django.db.models import F
-from django.db.models.functions import Least, Now
 from django.utils import timezone
 
-from destinations import attempts, masking, outgoing, retry, tokens
+from destinations import attempts, breaker, masking, outgoing, retry, tokens
 from destinations.http import NoAnswer
 from destinations.lanes import Lane
 from destinations.models import Attempt, Destination, Hold, State
@@ -47,10 +45,6 @@ MIN_CLAIM = 50
 FLUSH_SECONDS = 1.0
 TASK_SECONDS = 20.0
 """After this long a task gives its thread to others and asks to be woken again."""
-LONGEST_BACKOFF = 120.0
-LONGEST_PAUSE = 3600.0
-"""However long a platform asks a destination to wait, it is tried once an hour; each row keeps its own Retry-After."""
-MOST_FAILURES = 1000
 LOOK_SECONDS = 0.5
 """How often a run looks whether the routing changed under way."""
 DELIVER_TASK = "destinations.deliver"
@@ -94,7 +88,12 @@ def deliver_once(destination_id: int) -> int:
     ):
         return 0
     platform = destination.platform
-    rows = claim(destination_id, max(MIN_CLAIM, min(platform.batch_limit, MAX_CLAIM)))
+    limit = max(MIN_CLAIM, min(platform.batch_limit, MAX_CLAIM))
+    if destination.breaker_since is not None and destination.is_enabled:
+        if not breaker.may_probe(destination):
+            return 0
+        limit = 1
+    rows = claim(destination_id, limit)
     if rows:
         Run(destination, platform, rows).go()
     return len(rows)
@@ -354,6 +353,10 @@ class Run:
 
     def _retry(self, row: Claimed, after: float | None, detail: str, attempt: Attempt, roll: float) -> None:
         """roll: one for all rows of a request, so that what failed together returns together, in one request."""
+        if self.destination.breaker_since is not None:
+            # A probe, or on its way when the breaker opened: it keeps its place, and its tries.
+            self._settle(row, State.WAITING, "", detail, due_at=row.created_at, attempt=attempt, is_untried=True)
+            return
         verdict = retry.next_try(
             tries=row.tries,
             now=datetime.now(UTC),
@@ -370,24 +373,7 @@ class Run:
             self._settle(row, State.WAITING, "", detail, due_at=verdict.at, attempt=attempt)
 
     def _watch(self, outcomes: Sequence[Outcome]) -> None:
-        """Back off when a whole request failed: the rows behind it would only fail as well."""
-        if all(o.result == Result.RETRY for o in outcomes):
-            if all(o.is_again for o in outcomes):
-                return
-            asked = max((o.after or 0.0 for o in outcomes), default=0.0)
-            failures = self.destination.failures + 1
-            pause = min(asked, LONGEST_PAUSE) or retry.backoff_seconds(
-                failures, 0.5 + random.random() / 2, first=1, longest=LONGEST_BACKOFF
-            )
-            Destination.objects.filter(pk=self.destination.pk).update(
-                failures=Least(F("failures") + 1, MOST_FAILURES),
-                backoff_until=Now() + timedelta(seconds=pause),
-            )
-            self.destination.failures = failures
-            self.is_stopped = True
-        elif self.destination.failures and any(o.result == Result.OK for o in outcomes):
-            Destination.objects.filter(pk=self.destination.pk).update(failures=0, backoff_until=None)
-            self.destination.failures = 0
+        self.is_stopped = breaker.note(self.destination, outcomes) or self.is_stopped
 
     def _hold(self, hold: Hold, detail: str) -> None:
         self.is_stopped = True

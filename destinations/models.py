@@ -66,6 +66,10 @@ class Destination(models.Model):
         help_text="The platform failed as a whole: nothing is sent before this.",
     )
     failures = models.PositiveSmallIntegerField(default=0, editable=False, help_text="Failed requests in a row.")
+    breaker_since = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="The breaker is open: since then one row at a time is tried."
+    )
+    breaker_detail = models.CharField(max_length=400, blank=True, default="", db_default="", editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:

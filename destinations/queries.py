@@ -55,6 +55,11 @@ def status_of(destination: Destination) -> Status:
         tone = "warn" if destination.hold == Hold.PAUSED else "bad"
         why = destination.hold_detail or "Events wait and are sent on resume."
         return Status(tone, Hold(destination.hold).label, why)
+    if destination.breaker_since:
+        since, probe = destination.breaker_since, destination.backoff_until
+        following = f"probed again at {probe:%H:%M:%S} UTC" if probe and probe > timezone.now() else "probed now"
+        why = f"It has not taken a request since {since:%Y-%m-%d %H:%M} UTC and is {following}; events wait in order."
+        return Status("bad", "Not answering", f"{why} {destination.breaker_detail}".strip())
     if destination.backoff_until and destination.backoff_until > timezone.now():
         return Status("warn", "Backing off", f"The platform failed; next try {destination.backoff_until:%H:%M:%S} UTC.")
     return Status("good", "On")

@@ -21,6 +21,9 @@ MAX_MATCHES = 20
 MAX_ATTEMPTS = 50
 """Requests shown of one delivery, newest kept."""
 
+BREAKER_OPEN = "not_answering"
+"""Reason of a row that is held because the destination's breaker is open."""
+
 STATE_NAMES = {
     State.WAITING: "waiting",
     State.DELIVERED: "delivered",
@@ -163,7 +166,7 @@ def _delivery(
         destination,
         delivery_id=row.pk,
         state=state,
-        reason=destination.hold if state == "held" and destination else row.reason,
+        reason=(destination.hold or BREAKER_OPEN) if state == "held" and destination else row.reason,
         sentence=sentence_of(row, event.name, destination),
         tries=row.tries,
         next_try_at=_iso(row.due_at) if state == "waiting" and not is_under_way(row) else None,
@@ -184,8 +187,9 @@ def _delivery(
 
 def state_of(row: Delivery, destination: Destination | None) -> str:
     """The state as a person reads it: what waits behind a hold is held."""
-    if row.state == State.WAITING and destination is not None and destination.is_enabled and destination.hold:
-        return "held"
+    if destination is not None and destination.is_enabled and row.state == State.WAITING:
+        is_stopped = destination.breaker_since is not None and not is_under_way(row)
+        return "held" if destination.hold or is_stopped else "waiting"
     return STATE_NAMES[State(row.state)]
 
 
@@ -204,6 +208,11 @@ def sentence_of(row: Delivery, event: str, destination: Destination | None) -> s
     name = name_of(row.destination_id, destination)
     state = state_of(row, destination)
     detail = f" {_ended(row.detail)}" if row.detail else ""
+    if state == "held" and destination is not None and not destination.hold:
+        probe = destination.backoff_until
+        following = f" It is probed again at {probe:%H:%M:%S} UTC." if probe and probe > timezone.now() else ""
+        why = f" {_ended(destination.breaker_detail)}" if destination.breaker_detail else ""
+        return f"{name} is not answering: the event waits its turn and loses no try.{following}{why}"
     if state == "held" and destination is not None:
         label = Hold(destination.hold).label
         why = _ended(destination.hold_detail) if destination.hold_detail else f"{label}."

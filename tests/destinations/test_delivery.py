@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from destinations import delivery, http
+from destinations import breaker, delivery, http
 from destinations.lanes import Lane
 from destinations.models import Attempt, Delivery, Destination, Hold, LaneSlot, State
 from destinations.platforms.base import Request, Response
@@ -89,11 +89,11 @@ def test_retry_after_is_bounded(vendor: Any, asked: str) -> None:
 
 
 def test_failures_in_a_row_do_not_outgrow_their_column(vendor: Any) -> None:
-    meta = make_destination("meta", failures=delivery.MOST_FAILURES)
+    meta = make_destination("meta", failures=breaker.MOST_FAILURES)
     owe(meta)
     vendor(lambda _: Response(status=500, body=b"{}"))
     delivery.deliver_once(meta.pk)
-    assert Destination.objects.get(pk=meta.pk).failures == delivery.MOST_FAILURES
+    assert Destination.objects.get(pk=meta.pk).failures == breaker.MOST_FAILURES
 
 
 @pytest.mark.parametrize("how", ["switch", "disable", "pause"])

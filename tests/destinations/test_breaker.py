@@ -1,0 +1,133 @@
+"""The circuit breaker: opens on sustained failure, probes with one row, closes on success. Rows keep order and tries."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from destinations import breaker, changes, delivery, queries, trace
+from destinations.models import Delivery, Destination, State
+from destinations.sandbox.server import Sandbox, running_sandbox
+from events.ingest import Sender, accept_batch
+from routing.dispatch import route_due
+from routing.models import RoutingChange
+from tests.factories import event, make_destination, make_source
+from tests.logins import client_with
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(scope="module")
+def _server() -> Iterator[Sandbox]:
+    with running_sandbox() as server:
+        yield server
+
+
+@pytest.fixture
+def sandbox(_server: Sandbox, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+    _server.clear()
+    settings.SANDBOX_URL = _server.url
+    for module in ("events.ingest", "routing.dispatch", "destinations.delivery"):
+        monkeypatch.setattr(f"{module}.nudge", lambda *_: None)
+    return _server
+
+
+def owe(*ids: str) -> None:
+    sender = Sender(source_id=make_source().pk, trace_id="b" * 32)
+    accept_batch(json.dumps([event("SignUp", name) for name in ids]).encode(), sender)
+    route_due()
+
+
+def tick(destination: Destination) -> int:
+    """One look at the destination after its backing off and its rows' waits are over."""
+    Destination.objects.filter(pk=destination.pk).update(backoff_until=None)
+    Delivery.objects.filter(destination=destination, state=State.WAITING, due_at__gt=timezone.now()).update(
+        due_at=timezone.now()
+    )
+    handled = delivery.deliver_once(destination.pk)
+    destination.refresh_from_db()
+    return handled
+
+
+def break_it(destination: Destination) -> None:
+    for _ in range(breaker.OPEN_AFTER):
+        assert destination.breaker_since is None
+        tick(destination)
+
+
+def test_it_opens_probes_with_one_row_and_closes(sandbox: Sandbox) -> None:
+    meta = make_destination("meta", name="Pixel")
+    owe("e1", "e2", "e3")
+    sandbox.fail("meta", "503")
+    break_it(meta)
+    assert meta.breaker_since is not None
+    assert "unexpected error" in meta.breaker_detail
+    tries = dict(Delivery.objects.filter(destination=meta).values_list("event__event_id", "tries"))
+
+    for _ in range(4):
+        assert tick(meta) == 1, "one row probes"
+    assert meta.backoff_until is not None
+    assert meta.backoff_until > timezone.now()
+    assert delivery.deliver_once(meta.pk) == 0, "not before its time"
+    assert dict(Delivery.objects.filter(destination=meta).values_list("event__event_id", "tries")) == tries
+
+    sandbox.clear()
+    assert tick(meta) == 1
+    assert (meta.breaker_since, meta.failures, meta.backoff_until) == (None, 0, None)
+    assert tick(meta) == 2
+    assert not Delivery.objects.filter(destination=meta).exclude(state=State.DELIVERED).exists()
+    said = [change.sentences[0] for change in RoutingChange.objects.filter(action="breaker").order_by("pk")]
+    assert said[0].startswith("Pixel does not answer as it should: 5 requests failed in a row.")
+    assert said[1] == "Pixel takes requests again after 1 minute"
+
+
+def test_the_probe_keeps_its_place(sandbox: Sandbox) -> None:
+    hook = make_destination("webhook", event_mode="everything")
+    owe("e1")
+    owe("e2")
+    sandbox.fail("webhook", "500")
+    Destination.objects.filter(pk=hook.pk).update(breaker_since=timezone.now(), failures=9)
+    tick(hook)
+    first = Delivery.objects.filter(destination=hook).order_by("due_at").select_related("event")[0]
+    assert first.event.event_id == "e1", "what was probed is probed again, and what came after it stays after it"
+
+
+def test_only_one_worker_probes(sandbox: Sandbox) -> None:
+    meta = make_destination("meta", breaker_since=timezone.now(), failures=9)
+    assert breaker.may_probe(meta)
+    assert not breaker.may_probe(meta)
+
+
+def test_what_grows_too_old_meanwhile_dies_as_such(sandbox: Sandbox) -> None:
+    meta = make_destination("meta", breaker_since=timezone.now(), failures=9)
+    owe("e1")
+    from events.models import Event
+
+    Event.objects.update(occurred_at=timezone.now() - timedelta(days=30))
+    tick(meta)
+    row = Delivery.objects.get(destination=meta)
+    assert (row.state, row.reason) == (State.DEAD, "too_old")
+
+
+def test_screens_and_trace_say_so_and_somebody_may_try_it_now(sandbox: Sandbox) -> None:
+    meta = make_destination("meta", name="Pixel")
+    owe("e1")
+    sandbox.fail("meta", "503")
+    break_it(meta)
+    assert queries.status_of(meta).label == "Not answering"
+    lane = next(lane for lane in trace.trace("e1")[0]["destinations"] if lane["destination"] == "Pixel")
+    assert (lane["state"], lane["reason"]) == ("held", trace.BREAKER_OPEN)
+    assert "loses no try" in lane["sentence"]
+    client = client_with(group="Marketer")
+    for page in (reverse("destinations:list"), reverse("destinations:health")):
+        assert "Not answering" in client.get(page).content.decode()
+    assert "Try now" in client.get(reverse("destinations:edit", args=[meta.pk])).content.decode()
+    changes.resume(meta, user=None)
+    meta.refresh_from_db()
+    assert (meta.breaker_since, meta.failures, meta.breaker_detail) == (None, 0, "")
