@@ -11,13 +11,14 @@ import logging
 import random
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 from django.conf import settings
+from django.db.models.functions import Now
 from django.utils import timezone
 
-from destinations import attempts, breaker, masking, outgoing, retry, tokens
+from destinations import attempts, breaker, masking, outgoing, pacing, retry, tokens
 from destinations.http import NoAnswer
 from destinations.lanes import Lane
 from destinations.models import Attempt, Destination, Hold, State
@@ -242,11 +243,23 @@ class Run:
     def _send(self, request: Request) -> None:
         """Send a request with those that must succeed before it."""
         for step in request.before:
+            if self._must_wait(request):
+                return
             done, rest = self._exchange(step, request.items)
             if not done:
                 self._send_items(rest)
                 return
-        self._exchange(request, ())
+        if not self._must_wait(request):
+            self._exchange(request, ())
+
+    def _must_wait(self, request: Request) -> bool:
+        """Whether the platform's rate limit is reached: then the rows go back, and the destination waits its turn."""
+        seconds = pacing.wait(self.destination)
+        if seconds:
+            self._release(request.items)
+            self.is_stopped = True
+            Destination.objects.filter(pk=self.destination.pk).update(backoff_until=Now() + timedelta(seconds=seconds))
+        return bool(seconds)
 
     def _exchange(self, request: Request, dependents: Sequence[Item]) -> tuple[bool, list[Item]]:
         """Send one request and take its outcomes. For one that others depend on: whether all of it succeeded, and if

@@ -142,6 +142,8 @@ DEMO_TRICKLE = env.read_bool("DEMO_TRICKLE", default=True)
 MAX_BODY_BYTES = 1024 * 1024
 MAX_EVENTS_PER_BATCH = 100
 DELIVERY_LEASE = timedelta(seconds=env.read_int("DELIVERY_LEASE_SECONDS", 60, minimum=10))
+WORKERS_EXPECTED = env.read_int("WORKERS_EXPECTED", 2, minimum=1)
+"""Worker processes that share a rate limit while Valkey is away and cannot count for all."""
 LANES_PER_DESTINATION = env.read_int("LANES_PER_DESTINATION", 4, minimum=1)
 DELIVERY_RETRY_FOR = timedelta(hours=72)
 # Days each class of data is kept; 0 keeps for ever. An event is kept at least as long as its deliveries.

@@ -1,4 +1,4 @@
-"""The circuit breaker: opens on sustained failure, probes with one row, closes on success. Rows keep order and tries."""
+"""The circuit breaker: opens on sustained failure, probes with one row, closes on success; order and tries are kept."""
 
 from __future__ import annotations
 
