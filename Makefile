@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 export PORT ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint bench lock clean
+.PHONY: help setup run test chaos lint bench lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -25,6 +25,9 @@ run: setup ## Bring up everything: web, worker, beat, PostgreSQL, Valkey, sandbo
 test: setup ## Run every test
 	@sh .ci/browser
 	@$(RUN) -m pytest
+
+chaos: setup ## Kill everything at random under load, then check the books to the event (MINUTES=2, SEED=…)
+	@CHAOS_SECONDS=$$(( $${MINUTES:-2} * 60 )) CHAOS_SEED=$${SEED:-0} $(RUN) -m pytest -q -s tests/pipeline/test_chaos.py
 
 lint: setup ## ruff, mypy, import rules, missing migrations, current platform pages
 	@$(VENV)/bin/ruff check .
