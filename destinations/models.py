@@ -331,3 +331,6 @@ class Replay(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} to {self.destination_id}"
+
+
+from destinations.alert_models import AlertChannel, AlertIncident, AlertNotice, AlertRule  # noqa: E402, F401

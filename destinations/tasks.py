@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 from django.db import connection
 
-from destinations import ledger, minutes, replays, retention
+from destinations import alerts, ledger, minutes, notices, replays, retention
 from destinations.delivery import DELIVER_TASK, deliver_due
 from destinations.queue import due_destinations
 from trackstack_site.nudge import nudge
@@ -53,3 +53,10 @@ def forget_old() -> None:
 def replay() -> int:
     """One turn of every running replay. Idempotent; overlapping calls find the replays taken."""
     return replays.run_all()
+
+
+@shared_task(name=alerts.EVALUATE_TASK)
+def watch() -> None:
+    """Look at every alert rule, and send the notices that are due. Idempotent; overlapping calls share the work."""
+    alerts.evaluate()
+    notices.send_due()

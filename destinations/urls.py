@@ -1,6 +1,6 @@
 from django.urls import path
 
-from destinations.views import bench, configure, health, observe, replays
+from destinations.views import alerts, bench, configure, health, observe, replays
 
 app_name = "destinations"
 urlpatterns = [
@@ -19,6 +19,14 @@ urlpatterns = [
     path("attempts/<int:pk>/", observe.attempt, name="attempt"),
     path("dead-letters/", observe.dead_letters, name="dead_letters"),
     path("trace/", observe.trace, name="trace"),
+    path("alerts/", alerts.index, name="alerts"),
+    path("alerts/history/", alerts.history, name="alert_history"),
+    path("alerts/rules/<int:pk>/", alerts.rule, name="alert_rule"),
+    path("alerts/rules/<int:pk>/mute/", alerts.mute, name="alert_mute"),
+    path("alerts/channels/add/", alerts.channel, name="alert_channel_add"),
+    path("alerts/channels/<int:pk>/", alerts.channel, name="alert_channel"),
+    path("alerts/channels/<int:pk>/test/", alerts.test, name="alert_channel_test"),
+    path("alerts/channels/<int:pk>/remove/", alerts.remove, name="alert_channel_remove"),
     path("replays/", replays.index, name="replays"),
     path("replays/new/", replays.new, name="replay_new"),
     path("replays/one/", replays.one, name="replay_one"),

@@ -49,6 +49,25 @@ def read_list(name: str, default: list[str] | None = None) -> list[str]:
     return [item.strip() for item in raw.split(",") if item.strip()]
 
 
+def parse_email_url(url: str) -> dict[str, Any]:
+    """Django's settings for `smtp://user:password@host:587?tls=1&from=alerts@example.com`; empty for an empty URL."""
+    if not url:
+        return {}
+    parts = urlsplit(url)
+    options = dict(parse_qsl(parts.query))
+    if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
+        raise ImproperlyConfigured("EMAIL_URL must look like smtp://user:password@host:587?tls=1&from=me@example.com")
+    return {
+        "EMAIL_HOST": parts.hostname,
+        "EMAIL_PORT": parts.port or (465 if parts.scheme == "smtps" else 587),
+        "EMAIL_HOST_USER": unquote(parts.username or ""),
+        "EMAIL_HOST_PASSWORD": unquote(parts.password or ""),
+        "EMAIL_USE_SSL": parts.scheme == "smtps",
+        "EMAIL_USE_TLS": parts.scheme == "smtp" and options.get("tls", "1") != "0",
+        "DEFAULT_FROM_EMAIL": options.get("from", "trackstack@localhost"),
+    }
+
+
 def read_dotenv(path: Path) -> None:
     """Load KEY=VALUE lines of a `.env` file; what the environment already has wins."""
     if not path.is_file():

@@ -56,6 +56,7 @@ MENU = (
             Entry("Replays", "destinations:replays", "destinations.view_replay", "refresh"),
             Entry("Rejected", "events:rejected", "events.view_rejectedevent", "rejected"),
             Entry("Trace", "destinations:trace", "destinations.view_delivery", "trace"),
+            Entry("Alerts", "destinations:alerts", "destinations.view_alertrule", "warning"),
         ),
     ),
     Group(

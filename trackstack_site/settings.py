@@ -132,6 +132,12 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 CELERY_BROKER_URL = BROKER_URL or EMBEDDED.broker_url
 DELIVER_THREADS = env.read_int("DELIVER_THREADS", 16, minimum=2)
 
+# --- Alerts ------------------------------------------------------------------------------------------
+SITE_URL = env.read_text("SITE_URL").rstrip("/")
+"""Address of this installation, for links in notices."""
+EMAIL_TIMEOUT = 10
+globals().update(env.parse_email_url(env.read_text("EMAIL_URL")))
+
 # --- Processes (see trackstack_site/processes.py) ---------------------------------------------------
 WEB_HOST = env.read_text("WEB_HOST", "127.0.0.1" if IS_EMBEDDED else "0.0.0.0")  # noqa: S104
 WEB_WORKERS = env.read_int("WEB_WORKERS", 2, minimum=1)

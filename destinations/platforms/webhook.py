@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
-import hmac
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -17,6 +14,7 @@ import msgspec
 from destinations.platforms import base
 from destinations.platforms._names import NAMES, snake
 from destinations.platforms.base import Built, Config, Field, Item, Outcome, Request, Response, Result, Skip
+from destinations.signing import keys_of, signature
 
 MAX_ID = 255
 FORBIDDEN = frozenset({"host", "content-length", "content-type", "transfer-encoding", "connection"})
@@ -53,7 +51,7 @@ class Webhook(base.Platform):
 
     def problems(self, config: Config) -> dict[str, str]:
         found = super().problems(config)
-        if "secret" not in found and len(_keys(config)) != len(config.get("secret", "").split()):
+        if "secret" not in found and len(keys_of(config.get("secret", ""))) != len(config.get("secret", "").split()):
             found["secret"] = "Signing secret is not base64 after whsec_."  # noqa: S105
         bad = [line for line in config.get("headers", "").splitlines() if line.strip() and not _header(line)]
         if bad:
@@ -62,7 +60,7 @@ class Webhook(base.Platform):
 
     def build(self, items: Sequence[Item], config: Config, now: datetime) -> Built:
         built = Built(requests=[], skipped=[])
-        keys, extra = _keys(config), _headers(config)
+        keys, extra = keys_of(config.get("secret", "")), _headers(config)
         for item in items:
             kind = _type(item)
             if not _TYPE.fullmatch(kind):
@@ -109,23 +107,6 @@ def webhook_id(event_id: str) -> str:
     """
     text = quote(event_id.encode("utf-8", "surrogatepass"), safe="").replace(".", "%2E").replace("~", "%7E")
     return text if len(text) <= MAX_ID else "sha256_" + hashlib.sha256(text.encode()).hexdigest()
-
-
-def signature(key: bytes, signed: bytes) -> str:
-    """`v1,` and the base64 of HMAC-SHA256 over `{id}.{timestamp}.{body}`."""
-    return "v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
-
-
-def _keys(config: Config) -> list[bytes]:
-    """The signing keys, newest first: while two are entered both sign, so a receiver may change over at leisure."""
-    keys = []
-    for secret in config.get("secret", "").split():
-        text = secret.removeprefix("whsec_")
-        try:
-            keys.append(base64.b64decode(text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4), validate=True))
-        except (binascii.Error, ValueError):
-            continue  # `problems` has told the user
-    return keys
 
 
 def _header(line: str) -> tuple[str, str] | None:

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from destinations.platforms.base import Outcome, Request, Response
-from destinations.platforms.webhook import Webhook, signature, webhook_id
+from destinations.platforms.webhook import Webhook, webhook_id
+from destinations.signing import signature
 from tests.destinations.platforms.making import CONFIG, NOW, body, item, only
 
 WEBHOOK = Webhook()

@@ -1,0 +1,234 @@
+"""Alerts: what is watched, and what is said when it breaks and when it holds again.
+
+Beat asks once a minute. A rule that is broken somewhere opens an incident there, which is told once; when the rule
+holds there again for CALM_SECONDS, that is told too. Everything is judged from rolled-up rows and bounded looks, as
+Health shows them, so an evaluation costs the same at any volume.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.urls import reverse
+from django.utils import timezone
+
+from destinations import health, silence
+from destinations.alert_models import (
+    AlertChannel,
+    AlertIncident,
+    AlertNotice,
+    AlertRule,
+    RuleKind,
+)
+from destinations.health import Row
+from destinations.models import Hold, State
+
+EVALUATE_TASK = "destinations.watch"
+LOCK = 7_305_001
+"""Of pg_advisory_xact_lock: one evaluation at a time, however many beats there are."""
+CALM_SECONDS = 120.0
+REJECTED_MINUTES = 15
+
+
+class Kind(NamedTuple):
+    """What a rule of a kind says of itself, for people."""
+
+    question: str
+    unit: str
+    default: float
+    least: float
+    most: float
+
+
+KINDS: dict[str, Kind] = {
+    RuleKind.SUCCESS.value: Kind(
+        "Fewer than this share of an hour's tries succeeded (of 20 at least)", "%", 90, 1, 100
+    ),
+    RuleKind.DEAD.value: Kind("More deliveries than this died in the last hour", "deliveries", 50, 0, 1e6),
+    RuleKind.LAG.value: Kind("The first due delivery has waited longer than this", "seconds", 300, 10, 86_400),
+    RuleKind.STOPPED.value: Kind("Credentials or settings are refused, or the platform does not answer", "", 0, 0, 0),
+    RuleKind.ENDING.value: Kind("A token or an API version ends within this time", "days", 30, 1, 90),
+    RuleKind.REJECTED.value: Kind("More than this share of 15 minutes' events was rejected", "%", 5, 0, 100),
+    RuleKind.SILENCE.value: Kind(
+        "An event that used to reach a destination does not today, with this many expected", "deliveries", 10, 10, 1e6
+    ),
+}
+
+
+class Finding(NamedTuple):
+    """A rule broken somewhere."""
+
+    key: str
+    sentence: str
+    url: str
+
+
+def found(rule: AlertRule, rows: Sequence[Row], silences: Sequence[silence.Silence]) -> list[Finding]:
+    """Where a rule is broken now."""
+    sent = [row for row in rows if row.destination.is_enabled and not row.destination.platform.is_builtin]
+    return list(_LOOKS[rule.kind](rule.threshold, sent, silences))
+
+
+def _success(threshold: float, rows: Sequence[Row], _: Any) -> Iterator[Finding]:
+    for row in rows:
+        share = row.hour.share
+        if share is not None and row.hour.tries >= health.ENOUGH_TRIES and share * 100 < threshold:
+            said = f"Only {share * 100:.0f} % of {row.hour.tries} tries at {row.destination.name} succeeded in an hour."
+            yield Finding(str(row.destination.pk), said, _destination(row))
+
+
+def _dead(threshold: float, rows: Sequence[Row], _: Any) -> Iterator[Finding]:
+    for row in rows:
+        if row.hour.dead > threshold:
+            said = f"{row.hour.dead} deliveries to {row.destination.name} died in the last hour."
+            yield Finding(str(row.destination.pk), said, reverse("destinations:dead_letters"))
+
+
+def _lag(threshold: float, rows: Sequence[Row], _: Any) -> Iterator[Finding]:
+    for row in rows:
+        if row.lag > threshold:
+            behind = f"{row.lag / 60:.0f} minutes behind"
+            said = f"{row.destination.name} is {behind}: {row.standing.waiting} deliveries wait."
+            query = urlencode({"destination": row.destination.pk, "state": State.WAITING.value})
+            yield Finding(str(row.destination.pk), said, f"{reverse('destinations:deliveries')}?{query}")
+
+
+def _stopped(_: float, rows: Sequence[Row], __: Any) -> Iterator[Finding]:
+    for row in rows:
+        one = row.destination
+        if one.hold in (Hold.CREDENTIALS, Hold.CONFIGURATION):
+            why = one.hold_detail or Hold(one.hold).label
+            yield Finding(str(one.pk), f"{one.name} is stopped, its events wait: {why}", _destination(row))
+        elif one.breaker_since:
+            said = f"{one.name} has not answered since {one.breaker_since:%Y-%m-%d %H:%M} UTC. {one.breaker_detail}"
+            yield Finding(str(one.pk), said.strip(), _destination(row))
+
+
+def _ending(threshold: float, rows: Sequence[Row], _: Any) -> Iterator[Finding]:
+    for row in rows:
+        for end in row.ends:
+            if end.days <= threshold:
+                when = f"ends in {end.days} days" if end.days > 0 else "ended"
+                said = f"The {end.what} of {row.destination.name} {when} ({end.at:%Y-%m-%d})."
+                yield Finding(f"{row.destination.pk} {end.what}"[:160], said, _destination(row))
+
+
+REJECTED_SQL = """
+SELECT coalesce(sum(accepted + duplicates), 0), coalesce(sum(rejected), 0) FROM (
+    SELECT accepted, duplicates, rejected, received_at FROM events_ingestbatch ORDER BY id DESC LIMIT 200000
+) AS late WHERE received_at >= %s
+"""
+
+
+def _rejected(threshold: float, _: Any, __: Any) -> Iterator[Finding]:
+    with connection.cursor() as cursor:
+        cursor.execute(REJECTED_SQL, [timezone.now() - timedelta(minutes=REJECTED_MINUTES)])
+        taken, refused = cursor.fetchone()
+    total = taken + refused
+    if refused and total >= health.ENOUGH_TRIES and refused * 100 > threshold * total:
+        said = f"{refused} of {total} events that came in the last {REJECTED_MINUTES} minutes were rejected."
+        yield Finding("", said, reverse("events:rejected"))
+
+
+def _silent(threshold: float, rows: Sequence[Row], silences: Sequence[silence.Silence]) -> Iterator[Finding]:
+    names = {row.destination.pk: row.destination.name for row in rows}
+    for one in silences:
+        if one.expected >= threshold and one.destination_id in names:
+            why = f" Most were skipped as {one.reason}." if one.reason else ""
+            name = names[one.destination_id]
+            said = f"{name} got no {one.event} today; about {one.expected} were to be expected by now.{why}"
+            yield Finding(f"{one.destination_id} {one.event}", said, reverse("routing:event", args=[one.event]))
+
+
+_LOOKS: dict[str, Any] = {
+    RuleKind.SUCCESS.value: _success,
+    RuleKind.DEAD.value: _dead,
+    RuleKind.LAG.value: _lag,
+    RuleKind.STOPPED.value: _stopped,
+    RuleKind.ENDING.value: _ending,
+    RuleKind.REJECTED.value: _rejected,
+    RuleKind.SILENCE.value: _silent,
+}
+
+
+def _destination(row: Row) -> str:
+    return str(reverse("destinations:edit", args=[row.destination.pk]))
+
+
+# --- Incidents --------------------------------------------------------------------------------------------
+def evaluate(now: datetime | None = None) -> tuple[int, int]:
+    """One look at every rule; returns incidents opened and closed. Two at once do the work of one."""
+    now = now or timezone.now()
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [LOCK])
+            if not cursor.fetchone()[0]:
+                return 0, 0
+        rules = list(AlertRule.objects.prefetch_related("channels"))
+        watched = [rule for rule in rules if rule.is_enabled]
+        rows = health.rows(now) if watched else []
+        silences = silence.today() if any(rule.kind == RuleKind.SILENCE for rule in watched) else []
+        opened = closed = 0
+        for rule in rules:
+            findings = {one.key: one for one in found(rule, rows, silences)} if rule.is_enabled else {}
+            opened += _open(rule, findings, now)
+            closed += _close(rule, findings, now)
+    return opened, closed
+
+
+def _open(rule: AlertRule, findings: dict[str, Finding], now: datetime) -> int:
+    known = {incident.key: incident for incident in rule.incidents.filter(closed_at=None)}
+    for key in findings.keys() & known.keys():
+        AlertIncident.objects.filter(pk=known[key].pk).update(seen_at=now, sentence=findings[key].sentence[:400])
+    for key in findings.keys() - known.keys():
+        one = findings[key]
+        incident = AlertIncident.objects.create(
+            rule=rule, key=key, sentence=one.sentence[:400], url=one.url, opened_at=now, seen_at=now
+        )
+        _tell(rule, incident, f"{rule.get_kind_display()}: {one.sentence}", now)
+    return len(findings.keys() - known.keys())
+
+
+def _close(rule: AlertRule, findings: dict[str, Finding], now: datetime) -> int:
+    """What was not seen for a while is over: a rule that hangs at its threshold is told once, not every minute."""
+    over = rule.incidents.filter(closed_at=None, seen_at__lte=now - timedelta(seconds=CALM_SECONDS))
+    count = 0
+    for incident in over.exclude(key__in=list(findings)):
+        AlertIncident.objects.filter(pk=incident.pk).update(closed_at=now)
+        minutes = max(1, round((now - incident.opened_at).total_seconds() / 60))
+        said = f"Over after {minutes} {'minute' if minutes == 1 else 'minutes'}: {incident.sentence}"
+        _tell(rule, incident, said, now)
+        count += 1
+    return count
+
+
+def _tell(rule: AlertRule, incident: AlertIncident, said: str, now: datetime) -> None:
+    if rule.is_muted:
+        return
+    link = f"{settings.SITE_URL}{incident.url}" if settings.SITE_URL and incident.url else incident.url
+    subject, text = f"TrackStack: {said}"[:200], f"{said}\n{link}".strip()
+    channels = [channel for channel in rule.channels.all() if channel.is_enabled]
+    AlertNotice.objects.bulk_create(
+        AlertNotice(channel=channel, incident=incident, subject=subject, text=text, due_at=now) for channel in channels
+    )
+
+
+def trial_notice(channel: AlertChannel, who: str) -> AlertNotice:
+    """A message that says that it is a test, to be sent like any other."""
+    text = f"This is a test of the channel {channel.name}, sent by {who}."
+    notice: AlertNotice = AlertNotice.objects.create(channel=channel, subject="TrackStack: a test", text=text)
+    return notice
+
+
+MUTES = {"hour": timedelta(hours=1), "day": timedelta(days=1), "good": timedelta(days=36_500), "off": None}
+
+
+def mute(rule: AlertRule, how: str) -> None:
+    """Incidents still open and close, and stand in the history; nobody is told."""
+    span = MUTES[how]
+    AlertRule.objects.filter(pk=rule.pk).update(muted_until=timezone.now() + span if span else None)
