@@ -9,6 +9,7 @@ from django.db.models import TextChoices
 
 from destinations.models import Destination, State
 from destinations.platforms.base import Field, Platform
+from events import lookup
 from events.models import Source
 
 PREFIX = "field_"
@@ -177,5 +178,10 @@ class DeliveryFilter(forms.Form):
 
 
 class TraceForm(forms.Form):
-    id = forms.CharField(label="Event id", max_length=128, required=False)
+    by = forms.ChoiceField(
+        label="By",
+        required=False,
+        choices=[("event", "Event id"), *((name, key.label) for name, key in lookup.KEYS.items())],
+    )
+    id = forms.CharField(label="What to look for", max_length=256, required=False)
     source = forms.CharField(max_length=64, required=False, widget=forms.HiddenInput)

@@ -8,6 +8,7 @@ from django.db import connection
 from destinations import alerts, ledger, minutes, notices, replays, retention
 from destinations.delivery import DELIVER_TASK, deliver_due
 from destinations.queue import due_destinations
+from events import lookup
 from trackstack_site.nudge import nudge
 
 ROUTE_TASK = "routing.route_batches"
@@ -33,10 +34,11 @@ def sweep() -> None:
 
 @shared_task(name="destinations.fold_ledger")
 def fold_ledger() -> None:
-    """Fold the small entries of the ledger and of the minutes into totals, and note the lag."""
+    """Fold the small entries of the ledger and of the minutes into totals, note the lag, index what is new."""
     for _ in range(FOLDS_PER_RUN):
         if not ledger.fold():
             break
+    lookup.summarize()
     minutes.note_lag()
     for _ in range(FOLDS_PER_RUN):
         if not minutes.fold():

@@ -52,7 +52,7 @@ class Sender(threading.Thread):
                     break
                 time.sleep(0.3)
             self.accepted += ids
-            time.sleep(0.05)
+            time.sleep(0.3)
 
 
 class Gremlin:

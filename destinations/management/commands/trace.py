@@ -1,6 +1,6 @@
 """`manage.py trace`: what became of an event, for people and for scripts.
 
-    manage.py trace EVENT_ID [--source NAME] [--json]
+    manage.py trace EVENT_ID [--by transaction|order|email|external] [--source NAME] [--json]
 
 With --json one document: the first event's fields, `found`, and every match under `events` (several sources may have
 sent the same id). Exit code 1 when no event of that id was ever received.
@@ -15,6 +15,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from destinations.trace import document
+from events import lookup
 
 
 class Command(BaseCommand):
@@ -22,11 +23,23 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("event_id", help="The eventId it was sent with")
+        parser.add_argument(
+            "--by", choices=sorted(lookup.KEYS), help="What EVENT_ID is instead"
+        )
         parser.add_argument("--source", help="Only events of this source")
         parser.add_argument("--json", action="store_true", help="Print one JSON document")
 
     def handle(self, *args: Any, **options: Any) -> None:
         event_id = options["event_id"]
+        if options["by"]:
+            found_ids = [event.event_id for event in lookup.find(options["by"], event_id)]
+            if not found_ids:
+                self.stdout.write("No such event was received.")
+                sys.exit(1)
+            if len(found_ids) > 1:
+                self.stdout.write("\n".join(found_ids))
+                return
+            (event_id,) = found_ids
         found = document(event_id, options["source"])
         if options["json"]:
             self.stdout.write(json.dumps(found, ensure_ascii=False, indent=2))
