@@ -113,7 +113,6 @@ document.addEventListener("click", (event) => {
 });
 
 document.addEventListener("input", (event) => { if (event.target.matches("[data-filter]")) filter(event.target); });
-for (const box of $$("[data-filter]")) if (box.value) filter(box); // a link may bring the words along
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
