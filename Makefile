@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 export PORT ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test chaos lint bench lock clean
+.PHONY: help setup run test chaos lint bench screenshots lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -40,6 +40,9 @@ lint: setup ## ruff, mypy, import rules, missing migrations, current platform pa
 
 bench: setup ## Measure everything beside the machine's limits (ONLY=ingest,build; QUICK=1; PUBLISH=1 draws the chart)
 	@$(RUN) -m bench $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick) $(if $(PUBLISH),--publish)
+
+screenshots: setup ## Every screen of a running `make run` into docs/images: light, dark, narrow
+	@$(RUN) -m tests.screenshots
 
 lock: setup ## Pin every dependency again, with hashes
 	@sh .ci/lock "$(RUN)"

@@ -23,6 +23,8 @@ from bench.rows import Row, against, below, interleaved, median, percentile
 
 CONNECTIONS = 16
 """Of the load generator."""
+SINGLES_CONNECTIONS = 32
+"""For single events, to either view: as many as the server has threads."""
 PROCESSES = 2
 WRITERS = 2
 """Connections that the product writes with: a web process has one, and the default is two processes."""
@@ -147,12 +149,13 @@ class _Ingest:
 
     def singles(self, number: int) -> float:
         self.stack.empty()
-        load = drive(self.plan(size=1))
+        self.stack.execute("CHECKPOINT")  # what the batches before left to write is not theirs
+        load = drive(self.plan(size=1, connections=SINGLES_CONNECTIONS))
         self.refused["singles"].append(load.refused)
         return load.per_second
 
     def empties(self, number: int) -> float:
-        return drive(self.plan(size=1, path="/empty")).per_second
+        return drive(self.plan(size=1, path="/empty", connections=SINGLES_CONNECTIONS)).per_second
 
     def refusals(self, kind: str) -> str:
         """Back-pressure is no error, but a rate that it took to reach should say so."""

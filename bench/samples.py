@@ -50,6 +50,7 @@ def event(dice: random.Random, number: int, name: str = "", now_ms: int = 0) -> 
         "zip": code,
         "country": country,
         "externalId": f"user-{token}-{number}",
+        "anonymousId": f"{token}.{number}",
         "clientIp": f"203.0.113.{dice.randrange(1, 255)}",
         "userAgent": AGENT,
         "pageUrl": f"https://app.example.com/{name.lower()}?ref={number}",

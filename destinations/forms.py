@@ -8,7 +8,7 @@ from django import forms
 from django.db.models import TextChoices
 
 from destinations.models import Destination, State
-from destinations.platforms.base import Field, Platform
+from destinations.platforms.base import Field, Platform, Result
 from events import lookup
 from events.models import Source
 
@@ -175,6 +175,34 @@ class DeliveryFilter(forms.Form):
     def values(self) -> dict[str, Any] | None:
         """None when a filter makes no sense: then nothing matches, rather than everything."""
         return self.cleaned_data if self.is_valid() else None
+
+
+class AttemptFilter(forms.Form):
+    destination = forms.ModelChoiceField(
+        queryset=Destination.objects.defer("settings", "secrets"), required=False, empty_label="Every destination"
+    )
+    outcome = forms.ChoiceField(
+        required=False,
+        choices=[("", "Every outcome"), ("failed", "Not taken"), *((one.value, one.value) for one in Result)],
+    )
+    status = forms.IntegerField(label="HTTP status", required=False, min_value=100, max_value=599)
+    since = forms.DateTimeField(
+        label="From (UTC)", required=False, widget=forms.DateTimeInput({"type": "datetime-local"}, "%Y-%m-%dT%H:%M")
+    )
+    until = forms.DateTimeField(
+        label="To (UTC)", required=False, widget=forms.DateTimeInput({"type": "datetime-local"}, "%Y-%m-%dT%H:%M")
+    )
+
+
+class LiveFilter(forms.Form):
+    event = forms.CharField(label="Event name", required=False, max_length=64)
+    source = forms.ModelChoiceField(queryset=Source.objects.all(), required=False, empty_label="Every source")
+    destination = forms.ModelChoiceField(
+        queryset=Destination.objects.defer("settings", "secrets"), required=False, empty_label="Every destination"
+    )
+    state = forms.TypedChoiceField(
+        choices=[("", "Every state"), *State.choices], coerce=int, empty_value=None, required=False
+    )
 
 
 class TraceForm(forms.Form):

@@ -5,7 +5,7 @@ Deliveries are paged by their primary key, which orders by time of receipt, so a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -133,24 +133,37 @@ class Page(NamedTuple):
     """The filter took too long and nothing is shown."""
 
 
-def delivery_page(filters: Mapping[str, Any], before: int | None = None) -> Page:
-    """One page of deliveries, newest first. `filters` is the cleaned data of `forms.DeliveryFilter`."""
-    rows = _filtered(Delivery.objects.select_related("event").order_by("-pk"), filters)
-    if before is not None:
-        rows = rows.filter(pk__lt=before)
+class TooSlowError(Exception):
+    """A filter matches so little that finding it would take too long."""
+
+
+def bounded(rows: Iterable[Any]) -> list[Any]:
+    """The rows, within PAGE_MILLISECONDS. Raises TooSlowError."""
     try:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(f"SET LOCAL statement_timeout = {PAGE_MILLISECONDS}")
-            found = list(rows[: PAGE_SIZE + 1])
+            found = list(rows)
             cursor.execute("SET LOCAL statement_timeout = DEFAULT")
     except OperationalError as error:
         if not isinstance(error.__cause__, QueryCanceled):
             raise
+        raise TooSlowError from None
+    return found
+
+
+def delivery_page(filters: Mapping[str, Any], before: int | None = None) -> Page:
+    """One page of deliveries, newest first. `filters` is the cleaned data of `forms.DeliveryFilter`."""
+    rows = filtered(Delivery.objects.select_related("event").order_by("-pk"), filters)
+    if before is not None:
+        rows = rows.filter(pk__lt=before)
+    try:
+        found = bounded(rows[: PAGE_SIZE + 1])
+    except TooSlowError:
         return Page([], None, is_slow=True)
     return Page(found[:PAGE_SIZE], found[PAGE_SIZE - 1].pk if len(found) > PAGE_SIZE else None)
 
 
-def _filtered(rows: QuerySet[Delivery], filters: Mapping[str, Any]) -> QuerySet[Delivery]:
+def filtered(rows: QuerySet[Delivery], filters: Mapping[str, Any]) -> QuerySet[Delivery]:
     exact = {
         "destination": filters.get("destination"),
         "state": filters.get("state"),
@@ -179,6 +192,36 @@ def _filtered(rows: QuerySet[Delivery], filters: Mapping[str, Any]) -> QuerySet[
 
 def _lowest_key(batch: int) -> int:
     return delivery_pk(event_pk(batch, 0), 0)
+
+
+def attempts(filters: Mapping[str, Any], before: int | None = None) -> QuerySet[Attempt]:
+    """Requests made, newest first. `filters` is the cleaned data of `forms.AttemptFilter`."""
+    rows = Attempt.objects.defer("request_body", "response_body").order_by("-pk")
+    if destination := filters.get("destination"):
+        rows = rows.filter(destination=destination)
+    if outcome := filters.get("outcome"):
+        rows = rows.exclude(outcome="ok") if outcome == "failed" else rows.filter(outcome=outcome)
+    if (status := filters.get("status")) is not None:
+        rows = rows.filter(status=status)
+    if since := filters.get("since"):
+        rows = rows.filter(started_at__gte=max(since, EARLIEST))
+    if until := filters.get("until"):
+        rows = rows.filter(started_at__lt=min(until, LATEST))
+    return rows if before is None else rows.filter(pk__lt=before)
+
+
+class AttemptPage(NamedTuple):
+    rows: list[Attempt]
+    older: int | None
+    is_slow: bool = False
+
+
+def attempt_page(filters: Mapping[str, Any], before: int | None = None) -> AttemptPage:
+    try:
+        found = bounded(attempts(filters, before)[: PAGE_SIZE + 1])
+    except TooSlowError:
+        return AttemptPage([], None, is_slow=True)
+    return AttemptPage(found[:PAGE_SIZE], found[PAGE_SIZE - 1].pk if len(found) > PAGE_SIZE else None)
 
 
 # --- Dead letters ----------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from destinations.views import alerts, bench, configure, health, observe, replays
+from destinations.views import alerts, bench, configure, health, lists, observe, replays
 
 app_name = "destinations"
 urlpatterns = [
@@ -15,7 +15,12 @@ urlpatterns = [
     path("destinations/<int:pk>/delete/", configure.delete, name="delete"),
     path("destinations/<int:pk>/try/", bench.try_one, name="try"),
     path("test-bench/", bench.bench, name="bench"),
+    path("live/", lists.live_page, name="live"),
     path("deliveries/", observe.deliveries, name="deliveries"),
+    path("deliveries/export.csv", lists.deliveries_csv, name="deliveries_csv"),
+    path("attempts/", lists.attempts, name="attempts"),
+    path("attempts/export.csv", lists.attempts_csv, name="attempts_csv"),
+    path("dead-letters/export.csv", lists.dead_csv, name="dead_csv"),
     path("attempts/<int:pk>/", observe.attempt, name="attempt"),
     path("dead-letters/", observe.dead_letters, name="dead_letters"),
     path("trace/", observe.trace, name="trace"),

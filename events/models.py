@@ -223,3 +223,29 @@ class RejectedEvent(models.Model):
 
     def __str__(self) -> str:
         return self.sentence
+
+
+class QualityCursor(models.Model):
+    """Up to which event `events.quality` has looked."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    cursor = models.BigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return str(self.cursor)
+
+
+class QualityCount(models.Model):
+    """What was found in the events of a day; without a code, how many were looked at."""
+
+    day = models.DateField()
+    code = models.CharField(max_length=32, default="")
+    event_name = models.CharField(max_length=64)
+    count = models.BigIntegerField(default=0)
+    samples = ArrayField(models.CharField(max_length=128), default=list, help_text="Event ids, as evidence.")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["day", "code", "event_name"], name="quality_once_a_day")]
+
+    def __str__(self) -> str:
+        return f"{self.day} {self.code} {self.event_name} {self.count}"

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from events.views import rejected, sources, taxonomy
+from events.views import quality, rejected, sources, taxonomy
 
 app_name = "events"
 urlpatterns = [
@@ -9,6 +9,7 @@ urlpatterns = [
     path("sources/<int:pk>/", sources.edit, name="source"),
     path("sources/<int:pk>/keys/add/", sources.add_key, name="key_add"),
     path("sources/keys/<int:pk>/revoke/", sources.revoke, name="key_revoke"),
+    path("quality/", quality.index, name="quality"),
     path("rejected/", rejected.index, name="rejected"),
     path("rejected/<int:pk>/", rejected.detail, name="rejected_detail"),
     path("taxonomy/", taxonomy.index, name="taxonomy"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -22,17 +22,16 @@ from routing import snapshot, toggles
 from routing.models import Route, RoutingChange
 from routing.policy import DestinationRule, Mode, selects
 from routing.snapshot import Snapshot
+from trackstack_site.csv_lines import BOM, line, unguarded
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
 
 HEADER = ("stage", "event", "destination", "platform", "enabled", "native_name", "native_id", "mode")
 MAX_ERRORS = 50
-BOM = "\ufeff"
 
 _YES = frozenset({"true", "yes", "on", "1"})
 _NO = frozenset({"false", "no", "off", "0"})
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
 
 
 class CsvError(ValueError):
@@ -78,13 +77,13 @@ def export_lines(
     with_bom: for a download that a spreadsheet opens, which else takes UTF-8 for a local encoding.
     """
     state = state or snapshot.current()
-    yield (BOM if with_bom else "") + _line(HEADER)
+    yield (BOM if with_bom else "") + line(HEADER)
     for event_rule in state.events.values():
         event = event_rule.name
         for rule in state.rules.values():
             if destination is not None and rule.name != destination:
                 continue
-            yield _line(
+            yield line(
                 (
                     event_rule.stage,
                     event,
@@ -100,21 +99,6 @@ def export_lines(
 
 def is_enabled(rule: DestinationRule, event: str, state: Snapshot) -> bool:
     return rule.is_builtin or selects(rule, event, state.events.get(event)).send
-
-
-def _line(cells: Iterable[str]) -> str:
-    buffer = io.StringIO()
-    csv.writer(buffer).writerow([_guarded(cell) for cell in cells])
-    return buffer.getvalue()
-
-
-def _guarded(cell: str) -> str:
-    """A cell no spreadsheet runs as a formula. The apostrophe itself is guarded too, so that `_unguarded` is exact."""
-    return f"'{cell}" if cell.startswith(_FORMULA) else cell
-
-
-def _unguarded(cell: str) -> str:
-    return cell[1:] if cell[:1] == "'" and cell[1:].startswith(_FORMULA) else cell
 
 
 # --- Import ---------------------------------------------------------------------------------------
@@ -187,8 +171,8 @@ class _Import:
         self.errors.append(f"Line {line}: {sentence}")
 
     def plan(self, text: str) -> Plan:
-        for line, cells in self._cells(text):
-            self._read(line, cells)
+        for number, cells in self._cells(text):
+            self._read(number, cells)
         destinations = Destination.objects.in_bulk(self.rows)
         routes: dict[int, dict[str, Route]] = {}
         for route in Route.objects.filter(destination__in=self.rows):
@@ -225,7 +209,7 @@ class _Import:
                     self.error(reader.line_num, f"has {len(cells)} cells, the header has {len(HEADER)}.")
                 else:
                     named = zip(header, cells, strict=True)
-                    yield reader.line_num, {name: _unguarded(cell.strip(" ")).strip() for name, cell in named}
+                    yield reader.line_num, {name: unguarded(cell.strip(" ")).strip() for name, cell in named}
         except csv.Error as error:
             raise CsvError([f"Line {reader.line_num}: this is not CSV ({error})."]) from None
         if header is None:

@@ -61,6 +61,10 @@ class Line(NamedTuple):
     why: list[Why]
     backfill_url: str = ""
 
+    @property
+    def delivered(self) -> int:
+        return next((figure.number for figure in self.figures if figure.label == "Delivered"), 0)
+
 
 def days_to(today: date) -> list[date]:
     """The last seven days, today included; the newest last."""

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from routing.policy import DestinationRule, EventRule, carries, selects
+from destinations.platforms.base import Kind
+from routing.policy import DestinationRule, EventRule, Mode, carries, selects
 from routing.snapshot import Snapshot
 
 
@@ -43,6 +44,8 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     fan_in: int = 0
     """How many switched-on events go there under this native name, when more than one."""
     sent: int = 0
+    is_usual: bool = True
+    """As where nobody chose otherwise: what is recommended for ads and analytics, everything for the rest."""
 
 
 class Column(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +65,17 @@ class Row(msgspec.Struct, frozen=True):
     description: str
     is_warehouse_only: bool
     cells: list[Cell]
+
+    @property
+    def marks(self) -> str:
+        """What the views of the matrix go by: `on` somewhere, `changed` from the usual, `problem`."""
+        chosen = [cell for cell in self.cells if not cell.is_always]
+        marks = {
+            "on": any(cell.is_on for cell in chosen),
+            "changed": any(not cell.is_usual for cell in chosen),
+            "problem": any(cell.problem for cell in chosen),
+        }
+        return " ".join(name for name, is_so in marks.items() if is_so)
 
     @property
     def words(self) -> str:
@@ -108,6 +122,7 @@ def cells_of(
     on = {name: is_on(rule, name, event_rule) for name, event_rule in events.items()}
     native = {name: rule.native_name(name) for name in events}
     fan_in = Counter(native[name] for name, chosen in on.items() if chosen and native[name])
+    usual = msgspec.structs.replace(rule, mode=USUAL_MODE[rule.kind])
     found = {}
     for name, event_rule in events.items():
         carried = carries(rule, name)
@@ -125,8 +140,13 @@ def cells_of(
             lacks_id=rule.needs_native_id and not rule.native_ids.get(name),
             fan_in=shared if shared > 1 and not rule.is_builtin else 0,
             sent=sent.get((rule.id, name), 0),
+            is_usual=on[name] == is_on(usual, name, event_rule),
         )
     return found
+
+
+USUAL_MODE = {kind: Mode.RECOMMENDED if kind in (Kind.ADS, Kind.ANALYTICS) else Mode.EVERYTHING for kind in Kind}
+"""The mode that a destination of that kind starts with."""
 
 
 def column_of(rule: DestinationRule, cells: Mapping[str, Cell], status: Status) -> Column:

@@ -59,3 +59,22 @@ class RoutingChange(models.Model):
 
     def __str__(self) -> str:
         return f"v{self.version} {self.action}"
+
+
+class ConfigToken(models.Model):
+    """Opens the configuration API for a program: shown once, kept as prefix and keyed digest."""
+
+    name = models.CharField(max_length=64)
+    prefix = models.CharField(max_length=16, unique=True)
+    digest = models.CharField(max_length=64)
+    may_write = models.BooleanField(default=False)
+    created_at = models.DateTimeField(default=timezone.now)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL)
+    last_used_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.name} (tsc_{self.prefix}_…)"

@@ -118,7 +118,7 @@ def apply(
     if mode is not None and mode not in set(Mode):
         raise ToggleError(f"Unknown mode {mode!r}.")
     shape = platform.native_id
-    _check_native_ids(shape, native_ids or {})
+    check_native_ids(shape, native_ids or {})
     with transaction.atomic():
         # The lock orders concurrent changes of one destination: each sees what the one before it left.
         destination, version = _locked(destination.pk, seen)
@@ -228,7 +228,7 @@ def _set_native(
     return changed
 
 
-def _check_native_ids(shape: NativeId | None, native_ids: Mapping[str, str]) -> None:
+def check_native_ids(shape: NativeId | None, native_ids: Mapping[str, str]) -> None:
     for event, value in native_ids.items():
         if not value:
             continue

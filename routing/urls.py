@@ -1,14 +1,23 @@
 from django.urls import path
 
-from routing import views, views_csv, views_event
+from routing import views, views_config, views_csv, views_event, views_history, views_pulse
 
 app_name = "routing"
 urlpatterns = [
+    path("tokens/", views_config.tokens, name="config_tokens"),
+    path("tokens/add/", views_config.add_token, name="config_token_add"),
+    path("tokens/<int:pk>/revoke/", views_config.revoke_token, name="config_token_revoke"),
+    path("copy/", views_config.copy, name="copy"),
+    path("history/", views_history.index, name="history"),
+    path("history/compare/", views_history.compare, name="history_compare"),
+    path("history/back/<int:version>/", views_history.roll_back, name="roll_back"),
+    path("history/<int:pk>/", views_history.entry, name="history_entry"),
     path("events/", views.matrix, name="matrix"),
     path("events/toggle/", views.toggle, name="toggle"),
     path("events/change/", views.change, name="change"),
     path("events/undo/", views.undo, name="undo"),
     path("events/modes/<int:destination_id>/", views.modes, name="modes"),
+    path("events/pulse/", views_pulse.pulse, name="pulse"),
     path("events/export.csv", views_csv.export, name="export"),
     path("events/import/", views_csv.import_mappings, name="import"),
     path("events/<slug:name>/", views_event.event, name="event"),

@@ -20,9 +20,9 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from destinations import reasons
 from destinations.models import Destination, LedgerEntry, LedgerState
 from events.models import CanonicalEvent
+from routing import charts, snapshot, toggles
 from routing import matrix as model
 from routing import matrix_html as html
-from routing import snapshot, toggles
 from routing.forms import Asked, MappingForm, parse_set
 from routing.models import RoutingChange
 from routing.policy import DestinationRule, Mode, carries
@@ -62,6 +62,11 @@ def matrix(request: HttpRequest) -> HttpResponse:
         seven_days(LedgerState.DELIVERED),
     )
     may_do = rights(request)
+    warehouse = next((rule.id for rule in state.rules.values() if rule.is_builtin), 0)
+    received = seven_days(LedgerState.RECEIVED, destination_id=warehouse)
+    by_stage = [
+        (stage.info.label, sum(received.get((warehouse, row.event), 0) for row in stage.rows)) for stage in shown.stages
+    ]
     stages = [
         {
             "info": stage.info,
@@ -71,7 +76,8 @@ def matrix(request: HttpRequest) -> HttpResponse:
         }
         for stage in shown.stages
     ]
-    context = {"matrix": shown, "stages": stages, **may_do, "toast": last_change(request)}
+    context = {"matrix": shown, "stages": stages, **may_do, "toast": last_change(request), "version": state.version}
+    context["funnel"] = charts.funnel(by_stage)
     return render(request, "routing/matrix.html", context)
 
 

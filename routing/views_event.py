@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET
 from events import calls, recent, samples
 from events.masked_json import pretty
 from events.models import CanonicalEvent, SeenName
-from routing import event_page, snapshot
+from routing import charts, event_page, snapshot
 from trackstack_site.guard import needs
 
 SEE_EVENTS = "destinations.view_delivery"
@@ -27,10 +27,12 @@ def event(request: HttpRequest, name: str) -> HttpResponse:
     if found is None and not SeenName.objects.filter(pk=name).exists():
         raise Http404
     sample = samples.sample(name, stage=found.stage_id if found else "")
+    lines = event_page.lines(name, snapshot.current(), timezone.now().date())
     context = {
         "name": name,
         "event": found,
-        "lines": event_page.lines(name, snapshot.current(), timezone.now().date()),
+        "lines": lines,
+        "flow": charts.flow([(line.rule.name, line.delivered, "good") for line in lines if not line.rule.is_builtin]),
         "days": event_page.DAYS,
         "calls": calls.calls(request.build_absolute_uri(reverse("ingest")), sample),
         "key": calls.KEY,

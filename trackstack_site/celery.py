@@ -44,6 +44,7 @@ app.conf.update(
             "options": {"expires": 10},
         },
         "replay": {"task": "destinations.replay", "schedule": 1.0, "options": {"expires": 5}},
+        "quality": {"task": "events.quality", "schedule": 60.0, "options": {"expires": 60}},
         "watch": {"task": "destinations.watch", "schedule": 30.0, "options": {"expires": 30}},
         "forget-old": {"task": "destinations.forget_old", "schedule": 60.0, "options": {"expires": 60}},
         "fold-ledger": {

@@ -45,16 +45,20 @@ MENU = (
             Entry("Events", "routing:matrix", "routing.view_route", "events"),
             Entry("Destinations", "destinations:list", "destinations.view_destination", "destinations"),
             Entry("Sources", "events:sources", "events.view_source", "sources"),
+            Entry("History", "routing:history", "routing.view_routingchange", "history"),
             Entry("Test bench", "destinations:bench", "destinations.view_destination", "bench"),
         ),
     ),
     Group(
         "Observe",
         (
+            Entry("Live", "destinations:live", "destinations.view_delivery", "play"),
             Entry("Deliveries", "destinations:deliveries", "destinations.view_delivery", "deliveries"),
+            Entry("Attempts", "destinations:attempts", "destinations.view_delivery", "upload"),
             Entry("Dead letters", "destinations:dead_letters", "destinations.view_delivery", "dead-letters"),
             Entry("Replays", "destinations:replays", "destinations.view_replay", "refresh"),
             Entry("Rejected", "events:rejected", "events.view_rejectedevent", "rejected"),
+            Entry("Quality", "events:quality", "events.view_event", "check"),
             Entry("Trace", "destinations:trace", "destinations.view_delivery", "trace"),
             Entry("Alerts", "destinations:alerts", "destinations.view_alertrule", "warning"),
         ),
@@ -63,6 +67,7 @@ MENU = (
         "Settings",
         (
             Entry("Taxonomy", "events:taxonomy", "events.view_canonicalevent", "taxonomy"),
+            Entry("Config tokens", "routing:config_tokens", "routing.view_configtoken", "reference"),
             Entry("Users", "admin:auth_user_changelist", "auth.view_user", "users"),
             Entry("Groups", "admin:auth_group_changelist", "auth.view_group", "groups"),
             Entry("API reference", "api-reference", "", "reference"),

@@ -2,6 +2,7 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
+from routing.api import ConfigView
 from trackstack_site import probes
 
 urlpatterns = [
@@ -10,6 +11,7 @@ urlpatterns = [
     path("healthz", probes.healthz, name="healthz"),
     path("readyz", probes.readyz, name="readyz"),
     path("metrics", probes.metrics, name="metrics"),
+    path("api/config/", ConfigView.as_view(), name="config"),
     path("admin/configure/", include("routing.urls")),
     path("admin/", include("destinations.urls")),
     path("admin/", include("events.urls")),

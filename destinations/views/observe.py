@@ -61,6 +61,7 @@ def deliveries(request: HttpRequest) -> HttpResponse:
         "older": older,
         "newest": f"?{kept.urlencode()}" if before else "",
         "is_filtered": is_filtered,
+        "query": kept.urlencode(),
         "reason_label": reasons.label(filters["reason"]) if filters.get("reason") else "",
         "may_replay": request.user.has_perm("destinations.add_replay")
         and any(r.state == State.DEAD for r in page.rows),

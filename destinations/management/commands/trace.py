@@ -23,9 +23,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("event_id", help="The eventId it was sent with")
-        parser.add_argument(
-            "--by", choices=sorted(lookup.KEYS), help="What EVENT_ID is instead"
-        )
+        parser.add_argument("--by", choices=sorted(lookup.KEYS), help="What EVENT_ID is instead")
         parser.add_argument("--source", help="Only events of this source")
         parser.add_argument("--json", action="store_true", help="Print one JSON document")
 

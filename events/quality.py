@@ -1,0 +1,284 @@
+"""Instrumentation quality: what product code does that the taxonomy warns of, found in the events themselves.
+
+Beat walks the events once, a bounded run at a time and some minutes behind, so that a second copy had time to arrive.
+Each run looks at new events beside those just before them; findings are added up by day, check and event name, with
+the ids of a few events as evidence. A run and its cursor are one transaction: killed, it did all or nothing.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime, timedelta
+from typing import Any, NamedTuple
+
+from django.db import connection, transaction
+from django.utils import timezone
+
+from events.models import QualityCount, QualityCursor
+
+QUALITY_TASK = "events.quality"
+BEHIND = timedelta(minutes=10)
+ROWS_PER_STEP = 5_000
+LOOK_BACK = 5_000
+"""Events before the new ones that they are held against."""
+MOST_SAMPLES = 3
+SAME_VIEW = timedelta(seconds=1)
+SAME_MEANING = timedelta(minutes=1)
+SHOWN_DAYS = 7
+
+PAYMENTS = frozenset({"Purchase", "SubscriptionStarted", "CreditsPurchased", "TopUpPurchased", "SubscriptionRenew"})
+"""One payment, several names: bidding counts it as often as it is told."""
+NEEDS_SERVER = frozenset({"SignUp", "StartTrial", "Purchase", "SubscriptionStarted", "LeadCaptured"})
+"""What browsers lose to blockers and closed tabs too often to rest on them alone."""
+
+
+class Check(NamedTuple):
+    code: str
+    title: str
+    sentence: str
+    """{event} is filled in."""
+    mend: str
+    inflates: bool
+    """Whether each finding is an event counted once too often."""
+
+
+CHECKS: dict[str, Check] = {
+    check.code: check
+    for check in (
+        Check(
+            "transaction_twice",
+            "One transaction, several events",
+            "{event} came again for a transactionId that had one, under another eventId.",
+            "Make eventId from the transaction id, so that a repetition is recognised.",
+            True,
+        ),
+        Check(
+            "view_twice",
+            "The same page view twice",
+            "{event} of one page came twice within a second for one visitor.",
+            "Fire it once a navigation: often the tag and the router both do.",
+            True,
+        ),
+        Check(
+            "same_meaning",
+            "Events that mean the same",
+            "{event} came within a minute of another event for the same payment of one person.",
+            "Send one money event for a payment, and tick only that one for ad platforms.",
+            True,
+        ),
+        Check(
+            "without_person",
+            "Sign-up without a person",
+            "{event} carried no e-mail address, phone or external id: hardly any platform can use it.",
+            "Send it from the server, where the new account's e-mail address is known.",
+            False,
+        ),
+        Check(
+            "without_value",
+            "Purchase without value",
+            "{event} carried no value or no currency: it counts, but is worth nothing to bidding.",
+            "Send value and currency, in major units, with every Purchase.",
+            False,
+        ),
+        Check(
+            "browser_only",
+            "Only from the browser",
+            "{event} came from a browser, and no copy of it from the server.",
+            "Send the same event with the same eventId from the server as well.",
+            False,
+        ),
+    )
+}
+
+
+class Row(NamedTuple):
+    """What a check needs of an event."""
+
+    id: int
+    name: str
+    event_id: str
+    source_id: int
+    occurred_at: datetime
+    received_at: datetime
+    person: str
+    """E-mail, external id or anonymous id, whichever there is first, hashed."""
+    has_person: bool
+    transaction_id: str
+    page_url: str
+    has_value: bool
+    is_from_browser: bool
+    has_copy: bool
+    """Another source sent the same event id."""
+
+
+class Finding(NamedTuple):
+    code: str
+    row: Row
+
+
+# --- Looking: pure -----------------------------------------------------------------------------------------
+def findings(rows: Sequence[Row], first_new: int) -> Iterator[Finding]:
+    """What is wrong with the events from key `first_new` on, the earlier ones being what they are held against."""
+    transactions: dict[tuple[int, str, str], str] = {}
+    views: dict[tuple[str, str], datetime] = {}
+    payments: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        is_new = row.id >= first_new
+        for code in _of_others(row, transactions, views, payments):
+            if is_new:
+                yield Finding(code, row)
+        if is_new:
+            yield from (Finding(code, row) for code in _of_itself(row))
+
+
+def _of_others(
+    row: Row,
+    transactions: dict[tuple[int, str, str], str],
+    views: dict[tuple[str, str], datetime],
+    payments: dict[str, list[Row]],
+) -> Iterator[str]:
+    if row.transaction_id:
+        key = (0, row.name, row.transaction_id)
+        if transactions.setdefault(key, row.event_id) != row.event_id:
+            yield "transaction_twice"
+    if row.name == "PageView" and row.page_url and row.person:
+        before = views.get((row.person, row.page_url))
+        if before is not None and abs(row.occurred_at - before) <= SAME_VIEW:
+            yield "view_twice"
+        views[row.person, row.page_url] = row.occurred_at
+    if row.name in PAYMENTS and row.person:
+        near = [one for one in payments[row.person] if abs(row.occurred_at - one.occurred_at) <= SAME_MEANING]
+        if any(one.name != row.name for one in near):
+            yield "same_meaning"
+        payments[row.person] = [*near, row]
+
+
+def _of_itself(row: Row) -> Iterator[str]:
+    if row.name == "SignUp" and not row.has_person:
+        yield "without_person"
+    if row.name == "Purchase" and not row.has_value:
+        yield "without_value"
+    if row.name in NEEDS_SERVER and row.is_from_browser and not row.has_copy:
+        yield "browser_only"
+
+
+# --- Walking ---------------------------------------------------------------------------------------------------
+ROWS_SQL = """
+SELECT e.id, e.name, e.event_id, e.source_id, e.occurred_at, e.received_at,
+    coalesce(md5(lower(coalesce(e.payload->>'email', e.payload->>'externalId', e.payload->>'anonymousId'))), ''),
+    e.payload ?| ARRAY['email', 'phone', 'externalId'],
+    coalesce(e.payload->>'transactionId', ''), coalesce(e.payload->>'pageUrl', ''),
+    e.payload ?& ARRAY['value', 'currency'], cardinality(s.allowed_origins) > 0,
+    EXISTS (SELECT 1 FROM events_event o WHERE o.event_id = e.event_id AND o.source_id <> e.source_id)
+FROM events_event e JOIN events_source s ON s.id = e.source_id
+WHERE e.id >= %s AND e.id < %s ORDER BY e.id
+"""
+SPAN_SQL = """
+SELECT (SELECT min(id) FROM (SELECT id FROM events_event WHERE id < %(cursor)s ORDER BY id DESC LIMIT %(back)s) b),
+    (SELECT max(id) FROM (SELECT id, received_at FROM events_event WHERE id >= %(cursor)s ORDER BY id LIMIT %(rows)s) n
+     WHERE received_at < %(until)s)
+"""
+
+
+def step(now: datetime | None = None) -> int:
+    """Look at the next events; returns how many. 0: nothing is old enough, or another process is at it."""
+    until = (now or timezone.now()) - BEHIND
+    with transaction.atomic(), connection.cursor() as cursor:
+        held = QualityCursor.objects.select_for_update(skip_locked=True).filter(pk=1).first()
+        if held is None:
+            QualityCursor.objects.get_or_create(pk=1)
+            return 0
+        cursor.execute(
+            SPAN_SQL, {"cursor": held.cursor, "back": LOOK_BACK, "rows": ROWS_PER_STEP, "until": until}
+        )  # fmt: skip
+        low, last = cursor.fetchone()
+        if last is None:
+            return 0
+        cursor.execute(ROWS_SQL, [held.cursor if low is None else low, last + 1])
+        rows = [Row(*row) for row in cursor.fetchall()]
+        _add_up(rows, held.cursor)
+        count = sum(row.id >= held.cursor for row in rows)
+        QualityCursor.objects.filter(pk=1).update(cursor=last + 1)
+    return count
+
+
+def _add_up(rows: Sequence[Row], first_new: int) -> None:
+    counts: dict[tuple[date, str, str], list[str]] = defaultdict(list)
+    seen: dict[tuple[date, str, str], int] = defaultdict(int)
+    for row in rows:
+        if row.id >= first_new:
+            seen[row.received_at.date(), "", row.name] += 1
+    for found in findings(rows, first_new):
+        counts[found.row.received_at.date(), found.code, found.row.name].append(found.row.event_id)
+    for key, number in [*seen.items(), *((key, len(ids)) for key, ids in counts.items())]:
+        day, code, name = key
+        ids = counts.get(key, [])[:MOST_SAMPLES]
+        row, is_made = QualityCount.objects.select_for_update().get_or_create(
+            day=day, code=code, event_name=name, defaults={"count": number, "samples": ids}
+        )
+        if not is_made:
+            row.count += number
+            row.samples = [*row.samples, *ids][-MOST_SAMPLES:]
+            row.save(update_fields=["count", "samples"])
+
+
+# --- Reading ---------------------------------------------------------------------------------------------------
+class Trouble(NamedTuple):
+    check: Check
+    event: str
+    count: int
+    share: float
+    """Of the events of that name, in percent."""
+    samples: list[str]
+
+    @property
+    def sentence(self) -> str:
+        return self.check.sentence.format(event=self.event)
+
+    @property
+    def estimate(self) -> str:
+        """What it does to the counts, in words; empty when it does nothing to them."""
+        return f"{self.event} is counted {self.share:.1f} % too often" if self.check.inflates else ""
+
+
+def troubles(today: date | None = None) -> list[Trouble]:
+    """Of the last days, the most frequent first."""
+    since = (today or timezone.now().date()) - timedelta(days=SHOWN_DAYS - 1)
+    seen: dict[str, int] = defaultdict(int)
+    found: dict[tuple[str, str], tuple[int, list[str]]] = {}
+    for row in QualityCount.objects.filter(day__gte=since).order_by("day"):
+        if not row.code:
+            seen[row.event_name] += row.count
+        elif row.code in CHECKS:
+            count, samples = found.get((row.code, row.event_name), (0, []))
+            found[row.code, row.event_name] = count + row.count, [*samples, *row.samples][-MOST_SAMPLES:]
+    made = [
+        Trouble(CHECKS[code], name, count, 100 * count / max(1, seen[name]), samples)
+        for (code, name), (count, samples) in found.items()
+    ]
+    return sorted(made, key=lambda one: -one.count)
+
+
+COVERED = ("email", "phone", "externalId", "anonymousId", "clientIp", "userAgent", "clickIds", "value", "transactionId")
+COVERAGE_LOOK = 20_000
+
+
+class Covered(NamedTuple):
+    event: str
+    events: int
+    percents: list[int]
+    """In the order of COVERED."""
+
+
+def coverage() -> list[Covered]:
+    """How many of the newest events of each name carry what platforms match and value by."""
+    parts = ", ".join(f"count(*) FILTER (WHERE payload ? '{name}')" for name in COVERED)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT name, count(*), {parts} FROM (SELECT name, payload FROM events_event ORDER BY id DESC LIMIT %s) n"
+            " GROUP BY name ORDER BY count(*) DESC, name LIMIT 100",
+            [COVERAGE_LOOK],
+        )
+        rows: list[Any] = cursor.fetchall()
+    return [Covered(name, total, [round(100 * n / total) for n in counts]) for name, total, *counts in rows]

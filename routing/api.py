@@ -1,0 +1,161 @@
+"""`/api/config/`: the routing as JSON, for programs with a token."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Q
+from django.utils import timezone
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.parsers import BaseParser
+from rest_framework.permissions import AllowAny
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from events import keys
+from events.api.problems import Problem
+from routing import config, snapshot, toggles
+from routing.models import ConfigToken
+
+SCHEME = "tsc_"
+MAX_BYTES = 2 * 1024 * 1024
+
+
+def make_token(name: str, *, may_write: bool, user: Any = None) -> tuple[ConfigToken, str]:
+    """A new token and its whole text, which is not stored: show it now or never."""
+    made = keys.make_key()
+    text = SCHEME + made.text.removeprefix("tsk_")
+    row = ConfigToken.objects.create(
+        name=name,
+        prefix=made.prefix,
+        digest=keys.digest(text, settings.API_KEY_PEPPERS[0]),
+        may_write=may_write,
+        created_by=user,
+    )
+    return row, text
+
+
+class TokenAuthentication(BaseAuthentication):
+    def authenticate(self, request: Request) -> tuple[None, ConfigToken]:
+        """Raises Problem 401."""
+        scheme, _, text = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
+        parts = text.strip().removeprefix(SCHEME).partition("_") if scheme.lower() == "bearer" else ("", "", "")
+        row = ConfigToken.objects.filter(prefix=parts[0][:16], revoked_at=None).first() if parts[0] else None
+        if row is None or not keys.matches(text.strip(), row.digest, settings.API_KEY_PEPPERS):
+            raise Problem(401, "token_unknown", "Send a configuration token as Authorization: Bearer tsc_….")
+        at = timezone.now()
+        ConfigToken.objects.filter(
+            Q(last_used_at=None) | Q(last_used_at__lt=at - timedelta(minutes=1)), pk=row.pk
+        ).update(last_used_at=at)
+        return None, row
+
+    def authenticate_header(self, request: Request) -> str:
+        return 'Bearer realm="TrackStack configuration"'
+
+
+class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    target_class = TokenAuthentication
+    name = "configToken"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return {"type": "http", "scheme": "bearer"}
+
+
+class RawJson(BaseParser):
+    media_type = "application/json"
+
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> bytes:
+        raw: bytes = stream.read(MAX_BYTES + 1)
+        if len(raw) > MAX_BYTES:
+            raise Problem(413, "body_too_large", f"The document is larger than {MAX_BYTES} bytes.")
+        return raw
+
+
+DESTINATION: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "platform": {"type": "string"},
+        "mode": {"type": "string", "enum": ["recommended", "custom", "everything"]},
+        "on": {"type": "array", "items": {"type": "string"}},
+        "native_names": {"type": "object", "additionalProperties": {"type": "string"}},
+        "native_ids": {"type": "object", "additionalProperties": {"type": "string"}},
+    },
+}
+DOCUMENT: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "version": {"type": "integer"},
+        "destinations": {"type": "object", "additionalProperties": DESTINATION},
+    },
+    "required": ["destinations"],
+}
+CHANGED: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "version": {"type": "integer"},
+        "dry_run": {"type": "boolean"},
+        "changes": {"type": "array", "items": {"type": "string"}},
+    },
+}
+
+
+class ConfigView(APIView):
+    """GET: the routing in force. PUT: make it so, all or nothing; the same document again changes nothing."""
+
+    authentication_classes = [TokenAuthentication]
+    permission_classes = [AllowAny]
+    parser_classes = [RawJson]
+    renderer_classes = [JSONRenderer]
+
+    @extend_schema(operation_id="config_read", summary="The routing", responses={200: OpenApiResponse(DOCUMENT)})
+    def get(self, request: Request) -> Response:
+        found = config.document()
+        return Response(found, headers={"ETag": f'"{found["version"]}"'})
+
+    @extend_schema(
+        operation_id="config_write",
+        summary="Make the routing so",
+        request={"application/json": DOCUMENT},
+        parameters=[
+            OpenApiParameter("dry_run", bool, description="Only answer what would change."),
+            OpenApiParameter("If-Match", str, "header", description="The ETag that the document was written for."),
+        ],
+        responses={200: OpenApiResponse(CHANGED)},
+    )
+    def put(self, request: Request) -> Response:
+        token: ConfigToken = request.auth
+        is_dry = request.query_params.get("dry_run", "").lower() in ("1", "true", "yes")
+        if not (token.may_write or is_dry):
+            raise Problem(403, "token_reads_only", "This token may only read; make one that may write.")
+        seen = self._seen(request)
+        try:
+            wanted = config.read(request.data or b"")
+            if is_dry:
+                said = [sentence for change in config.plan(wanted, snapshot.current()) for sentence in change.sentences]
+                return Response({"version": snapshot.current().version, "dry_run": True, "changes": said})
+            made = config.apply(wanted, seen=seen, actor=f"token {token.name}")
+        except config.ConfigError as error:
+            errors = [{"path": path, "message": sentence} for path, sentence in error.errors]
+            raise Problem(422, "not_applicable", errors[0]["message"], errors=errors) from None
+        except toggles.StaleError:
+            raise Problem(412, "stale", "The routing was changed since that version; read it again.") from None
+        except toggles.ToggleError as error:
+            raise Problem(422, "not_applicable", str(error)) from None
+        version = made[-1].version if made else snapshot.current().version
+        said = [sentence for change in made for sentence in change.sentences]
+        return Response({"version": version, "dry_run": False, "changes": said}, headers={"ETag": f'"{version}"'})
+
+    @staticmethod
+    def _seen(request: Request) -> int | None:
+        text = request.META.get("HTTP_IF_MATCH", "").strip().removeprefix("W/").strip('"')
+        if not text or text == "*":
+            return None
+        if not text.isdigit():
+            raise Problem(412, "stale", f"If-Match is no version of the routing: {text[:40]!r}.")
+        return int(text)

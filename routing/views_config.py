@@ -1,0 +1,97 @@
+"""Tokens of the configuration API, and copying routes from one destination to another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from destinations.models import Destination
+from routing import api, config, snapshot, toggles
+from routing.models import ConfigToken
+from routing.views import may
+from trackstack_site.guard import needs
+
+
+class TokenForm(forms.Form):
+    name = forms.CharField(max_length=64, help_text="Who uses it, such as “CI of the shop”.")
+    may_write = forms.BooleanField(label="May change the routing, not only read it", required=False)
+
+
+class CopyForm(forms.Form):
+    source = forms.ModelChoiceField(label="From", queryset=Destination.objects.none(), empty_label="Choose…")
+    target = forms.ModelChoiceField(label="To", queryset=Destination.objects.none(), empty_label="Choose…")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        rows = Destination.objects.defer("settings", "secrets").order_by("name")
+        sent = rows.exclude(pk__in=[row.pk for row in rows if row.platform.is_builtin])
+        for name in ("source", "target"):
+            self.fields[name].queryset = sent  # type: ignore[attr-defined]
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or self.cleaned_data
+        if data.get("source") and data.get("source") == data.get("target"):
+            self.add_error("target", "Choose another destination.")
+        return data
+
+
+@require_GET
+@needs("routing.view_configtoken")
+def tokens(request: HttpRequest) -> HttpResponse:
+    return render(request, "routing/config_tokens.html", {"tokens": ConfigToken.objects.select_related("created_by")})
+
+
+@never_cache
+@require_http_methods(["GET", "POST"])
+@needs("routing.add_configtoken")
+def add_token(request: HttpRequest) -> HttpResponse:
+    """Answers the new token itself: this page is the only one that ever shows it."""
+    form = TokenForm(request.POST or None)
+    if form.is_valid():
+        token, text = api.make_token(
+            form.cleaned_data["name"], may_write=form.cleaned_data["may_write"], user=request.user
+        )
+        address = request.build_absolute_uri("/api/config/")
+        return render(request, "routing/config_token_shown.html", {"token": token, "text": text, "address": address})
+    return render(request, "routing/config_token_form.html", {"form": form})
+
+
+@require_POST
+@needs("routing.change_configtoken")
+def revoke_token(request: HttpRequest, pk: int) -> HttpResponse:
+    token = get_object_or_404(ConfigToken, pk=pk)
+    ConfigToken.objects.filter(pk=pk, revoked_at=None).update(revoked_at=timezone.now())
+    messages.success(request, f"{token.name} is revoked: it opens nothing any more.")
+    return redirect("routing:config_tokens")
+
+
+@may("routing.view_route", "routing.toggle_route", "routing.change_route")
+@require_http_methods(["GET", "POST"])
+def copy(request: HttpRequest) -> HttpResponse:
+    """GET: choose, and see what it would change. POST: copy, when the routing is still what was shown."""
+    state = snapshot.current()
+    form = CopyForm(request.POST or request.GET or None)
+    context: dict[str, Any] = {"form": form, "seen": state.version}
+    if form.is_bound and form.is_valid():
+        source, target = form.cleaned_data["source"], form.cleaned_data["target"]
+        wanted = config.copied(state.rules[source.pk], state.rules[target.pk], state)
+        context |= {"source": source, "target": target}
+        try:
+            if request.method == "POST" and request.POST.get("seen") == str(state.version):
+                made = config.apply(wanted, seen=state.version, user=request.user)
+                count = sum(len(change.sentences) for change in made)
+                messages.success(request, f"{target.name} now receives what {source.name} does: {count} changes.")
+                return redirect("routing:matrix")
+            context |= {"is_stale": request.method == "POST", "changes": config.plan(wanted, state)}
+        except toggles.StaleError:
+            context |= {"is_stale": True, "changes": config.plan(wanted, snapshot.current())}
+        except (config.ConfigError, toggles.ToggleError) as error:
+            form.add_error(None, str(error))
+    return render(request, "routing/copy.html", context)

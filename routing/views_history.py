@@ -1,0 +1,98 @@
+"""History: what was changed, comparing two versions, and going back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_GET, require_http_methods
+
+from destinations.models import Destination
+from routing import history, snapshot, toggles
+from routing.models import RoutingChange
+from routing.views import may
+from trackstack_site.guard import key_of
+
+
+class HistoryFilter(forms.Form):
+    destination = forms.ModelChoiceField(
+        queryset=Destination.objects.defer("settings", "secrets"), required=False, empty_label="Every destination"
+    )
+    actor = forms.CharField(label="Who", required=False, max_length=150)
+    event = forms.CharField(label="Event", required=False, max_length=64)
+    what = forms.ChoiceField(label="What", required=False, choices=[("", "Everything"), ("routing", "Routing only")])
+
+
+@may("routing.view_routingchange")
+@require_GET
+def index(request: HttpRequest) -> HttpResponse:
+    form = HistoryFilter(request.GET or None)
+    is_nonsense = form.is_bound and not form.is_valid()
+    filters = form.cleaned_data if form.is_bound and form.is_valid() else {}
+    rows, older = ([], None) if is_nonsense else history.entries(filters, key_of(request.GET.get("before", "")))
+    kept = request.GET.copy()
+    kept.pop("before", None)
+    older_query = kept.copy()
+    older_query["before"] = str(older or "")
+    context = {
+        "form": form,
+        "rows": rows,
+        "older": f"?{older_query.urlencode()}" if older else "",
+        "newest": f"?{kept.urlencode()}" if request.GET.get("before") else "",
+        "is_filtered": any(kept.values()),
+        "version": snapshot.stored_version(),
+    }
+    return render(request, "routing/history.html", context)
+
+
+@may("routing.view_routingchange")
+@require_GET
+def entry(request: HttpRequest, pk: int) -> HttpResponse:
+    found = get_object_or_404(RoutingChange, pk=pk)
+    context = {
+        "entry": found,
+        "effect": history.effect(found),
+        "is_routing": found.action in history.ROUTING,
+        "may_roll_back": request.user.has_perms(("routing.toggle_route", "routing.change_route")),
+    }
+    return render(request, "routing/history_entry.html", context)
+
+
+@may("routing.view_routingchange")
+@require_GET
+def compare(request: HttpRequest) -> HttpResponse:
+    """Two versions, in either order; empty ones mean the first and the one in force."""
+    current = snapshot.stored_version()
+    versions = [key_of(request.GET.get(name, "")) for name in ("from", "to")]
+    low, high = sorted((versions[0] or 0, versions[1] if versions[1] is not None else current))
+    context: dict[str, Any] = {"low": low, "high": high, "current": current}
+    try:
+        context["nets"] = history.between(low, high)
+    except ValueError as error:
+        context["problem"] = str(error)
+    return render(request, "routing/history_compare.html", context)
+
+
+@may("routing.view_routingchange", "routing.toggle_route", "routing.change_route")
+@require_http_methods(["GET", "POST"])
+def roll_back(request: HttpRequest, version: int) -> HttpResponse:
+    """GET: what going back would change. POST: go back, when the routing is still what was shown."""
+    only = key_of(request.GET.get("destination", "") or request.POST.get("destination", ""))
+    state = snapshot.current()
+    context: dict[str, Any] = {"version": version, "seen": state.version, "only": only}
+    try:
+        if request.method == "POST" and request.POST.get("seen") == str(state.version):
+            note = request.POST.get("note", "").strip()[:400]
+            made = history.roll_back(version, user=request.user, seen=state.version, destination_pk=only, note=note)
+            messages.success(request, f"Back at version {version}: {len(made)} destinations changed.")
+            return redirect("routing:history")
+        context["is_stale"] = request.method == "POST"
+        context["nets"] = history.way_back(version, only)
+    except toggles.StaleError:
+        context |= {"is_stale": True, "nets": history.way_back(version, only)}
+    except (toggles.ToggleError, ValueError) as error:
+        context["problem"] = str(error)
+    return render(request, "routing/roll_back.html", context)

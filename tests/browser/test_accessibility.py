@@ -1,0 +1,128 @@
+"""axe on every screen, light and dark: WCAG 2.2 A and AA without a violation. And no page wider than its window."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page
+
+from tests.factories import event
+from tests.stack import Stack
+
+pytestmark = [pytest.mark.browser, pytest.mark.pipeline]
+OpenAs = Callable[..., Page]
+
+STANDARDS = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}}
+PAGES = (
+    "health/", "configure/events/", "configure/events/SignUp/", "configure/events/import/", "configure/history/",
+    "configure/history/compare/?from=0", "destinations/", "destinations/add/", "destinations/add/meta/",
+    "destinations/2/", "sources/", "sources/add/", "test-bench/", "live/", "deliveries/", "attempts/",
+    "dead-letters/",
+    "replays/", "replays/new/?kind=missed&destination=2", "rejected/", "quality/", "trace/", "trace/?id=axe-1",
+    "alerts/", "alerts/history/", "alerts/channels/add/", "alerts/rules/1/",
+    "taxonomy/", "taxonomy/register/", "taxonomy/SignUp/",
+)  # fmt: skip
+WIDTHS = (390, 768, 1440, 2560)
+
+
+@pytest.fixture(scope="module")
+def _filled(shared_stack: Stack) -> None:
+    """Something on every screen: an event sent everywhere, one that dies, one that is rejected."""
+    bad = event("SignUp", "axe-2", platformParams={"meta": {"action_source": "carrier pigeon"}})
+    shared_stack.send([event("SignUp", "axe-1"), bad, event("signup", "axe-3")])
+    shared_stack.until(shared_stack.is_settled, "all is settled")
+
+
+def violations(page: Page) -> list[str]:
+    found = Axe().run(page, options=STANDARDS).response["violations"]
+    return [f"{one['id']}: {node['target']} {node['failureSummary'][:160]}" for one in found for node in one["nodes"]]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.usefixtures("_filled")
+@pytest.mark.timeout(300)
+def test_every_screen_is_free_of_violations(open_as: OpenAs, stack: Stack, scheme: str) -> None:
+    page = open_as("demo", "/admin/health/", color_scheme=scheme, reduced_motion="reduce")
+    wrong = {}
+    for path in PAGES:
+        answer = page.goto(f"http://127.0.0.1:{stack.port}/admin/{path}")
+        assert answer is not None
+        assert answer.status == 200, path
+        assert page.locator("h1").count() == 1, path
+        if found := violations(page):
+            wrong[path] = found[:5]
+    assert wrong == {}
+
+
+@pytest.mark.usefixtures("_filled")
+@pytest.mark.timeout(300)
+def test_no_screen_is_wider_than_its_window(open_as: OpenAs, stack: Stack) -> None:
+    page = open_as("demo", "/admin/health/")
+    wide = []
+    for path in PAGES:
+        page.goto(f"http://127.0.0.1:{stack.port}/admin/{path}")
+        for width in WIDTHS:
+            page.set_viewport_size({"width": width, "height": 900})
+            if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
+                wide.append((path, width))
+    assert wide == []
+
+
+def test_the_matrix_is_one_tab_stop_and_goes_by_arrows(open_as: OpenAs) -> None:
+    page = open_as()
+    stops = page.locator("#matrix [tabindex='0']")
+    assert stops.count() == 1
+    page.locator("#matrix button[role=switch]").first.focus()
+    start = page.evaluate("document.activeElement.id")
+    page.keyboard.press("ArrowDown")
+    below = page.evaluate("document.activeElement.id")
+    assert below != start
+    assert below.split("-")[0] == start.split("-")[0], "the same destination, the next event"
+    page.keyboard.press("ArrowUp")
+    assert page.evaluate("document.activeElement.id") == start
+    page.keyboard.press("End")
+    assert page.evaluate("document.activeElement.id").split("-")[1] == start.split("-")[1], "the same event"
+    assert stops.count() == 1
+    page.keyboard.press("?")
+    assert page.get_by_role("heading", name="Keys in the matrix").is_visible()
+    page.keyboard.press("Escape")
+
+
+def test_what_another_changes_shows_within_seconds(open_as: OpenAs) -> None:
+    mine, theirs = open_as("marketer"), open_as("engineer")
+    switch = "#matrix button[aria-label='FeatureUsed → Meta']"
+    before = mine.locator(switch).get_attribute("aria-checked")
+    theirs.locator(switch).click()
+    wanted = "false" if before == "true" else "true"
+    is_so = "([s, w]) => document.querySelector(s).ariaChecked === w"
+    mine.wait_for_function(is_so, arg=[switch, wanted], timeout=12_000)
+    assert "engineer" in mine.locator("#toasts").inner_text()
+    theirs.get_by_role("button", name="Undo").click()
+    theirs.wait_for_function(is_so, arg=[switch, before])
+
+
+def test_a_range_is_switched_by_shift_click(open_as: OpenAs) -> None:
+    page = open_as()
+    column = page.locator("#matrix button[role=switch][aria-label$='→ Snapchat']")
+    names = [column.nth(n).get_attribute("id") for n in range(3, 7)]
+    before = [page.locator(f"[id='{name}']").get_attribute("aria-checked") for name in names]
+    page.locator(f"[id='{names[0]}']").click()
+    wanted = "false" if before[0] == "true" else "true"
+    page.locator(f"[id='{names[-1]}']").click(modifiers=["Shift"])
+    for name in names:
+        page.wait_for_function(
+            "([i, w]) => document.getElementById(i).ariaChecked === w", arg=[name, wanted], timeout=8000
+        )
+
+
+def test_views_of_the_matrix(open_as: OpenAs) -> None:
+    page = open_as()
+    total = page.locator("#matrix tr[data-find]:visible").count()
+    page.select_option("#matrix-show", "on")
+    assert 0 < page.locator("#matrix tr[data-find]:visible").count() <= total
+    page.select_option("#matrix-show", "changed")
+    assert page.locator("#matrix tr[data-find]:visible").count() < total
+    page.select_option("#matrix-show", "")
+    assert page.locator("#matrix tr[data-find]:visible").count() == total

@@ -1,0 +1,124 @@
+// The matrix by keyboard: one tab stop, arrows from cell to cell, ranges by shift-click, and what to show.
+"use strict";
+
+(() => {
+  const grid = document.getElementById("matrix");
+  if (!grid) return;
+  const PAGE_ROWS = 10;
+  const CONTROL = "button[role], a, button[data-fold]";
+  let last = null; // the switch that was used last, where a range begins
+
+  const rows = () => [...grid.rows].filter((row) => row.offsetParent !== null);
+  const control = (cell) => cell?.querySelector(CONTROL);
+  const cellOf = (element) => element?.closest("#matrix td, #matrix th");
+
+  function makeCurrent(element) {
+    for (const other of grid.querySelectorAll("[tabindex='0']")) other.tabIndex = -1;
+    element.tabIndex = 0;
+  }
+
+  function tidy() {
+    // Everything in the grid is reached by arrows; Tab goes through the page, not through a thousand switches.
+    const current = grid.querySelector("[tabindex='0']");
+    for (const element of grid.querySelectorAll("button, a")) if (element !== current) element.tabIndex = -1;
+    if (!current || !current.isConnected || current.offsetParent === null) {
+      const first = rows().flatMap((row) => [...row.cells]).map(control).find((element) => element);
+      if (first) first.tabIndex = 0;
+    }
+  }
+
+  function go(cell, down, across) {
+    const all = rows();
+    let y = all.indexOf(cell.parentElement);
+    let x = cell.cellIndex;
+    const step = Math.sign(down) || 0;
+    if (down) {
+      y = Math.max(0, Math.min(all.length - 1, y + down));
+      while (all[y] && !control(all[y].cells[x])) {
+        y += step;
+        if (y < 0 || y >= all.length) return;
+      }
+    } else {
+      const side = Math.sign(across);
+      const cells = all[y].cells;
+      x = Math.abs(across) > 1 ? (side < 0 ? 0 : cells.length - 1) : x + side;
+      while (cells[x] && !control(cells[x])) x += Math.abs(across) > 1 ? -side : side;
+    }
+    const target = control(all[y]?.cells[x]);
+    if (!target) return;
+    makeCurrent(target);
+    target.focus();
+    target.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }
+
+  const MOVES = {
+    ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1],
+    PageUp: [-PAGE_ROWS, 0], PageDown: [PAGE_ROWS, 0], Home: [0, -2], End: [0, 2],
+  };
+
+  grid.addEventListener("keydown", (event) => {
+    const cell = cellOf(event.target);
+    if (!cell || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (MOVES[event.key]) {
+      event.preventDefault();
+      go(cell, ...MOVES[event.key]);
+    } else if (event.key.toLowerCase() === "m") {
+      cell.querySelector("a")?.click();
+    }
+  });
+
+  grid.addEventListener("focusin", (event) => { if (event.target.matches("button, a")) makeCurrent(event.target); });
+
+  grid.addEventListener("click", (event) => {
+    const target = event.target.closest("button[role=switch]");
+    if (!target) return;
+    const from = last;
+    last = target;
+    if (!event.shiftKey || !from?.isConnected) return;
+    const [a, b] = [cellOf(from), cellOf(target)];
+    if (a.cellIndex !== b.cellIndex || a === b) return;
+    const wanted = from.getAttribute("aria-checked");
+    const all = rows();
+    const [low, high] = [all.indexOf(a.parentElement), all.indexOf(b.parentElement)].sort((x, y) => x - y);
+    const between = all.slice(low + 1, high).map((row) => row.cells[a.cellIndex]?.querySelector("button[role=switch]"));
+    const others = between.filter((one) => one && !one.disabled && one.getAttribute("aria-checked") !== wanted);
+    if (target.getAttribute("aria-checked") === wanted) { event.preventDefault(); event.stopPropagation(); }
+    others.forEach((one, number) => setTimeout(() => document.getElementById(one.id)?.click(), 150 * (number + 1)));
+  }, true);
+
+  // --- Answer at once: a switch shows what was asked, and goes back when the server refuses -----------------
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    const button = event.detail.requestConfig?.triggeringEvent?.submitter;
+    if (!button?.matches?.("#matrix button[role=switch]")) return;
+    button.dataset.was = button.getAttribute("aria-checked");
+    button.setAttribute("aria-checked", button.dataset.was === "true" ? "false" : "true");
+    event.detail.xhr.addEventListener("loadend", () => {
+      const isFine = event.detail.xhr.status >= 200 && event.detail.xhr.status < 300 && !event.detail.xhr.getResponseHeader("HX-Reswap");
+      if (!isFine && button.isConnected && button.dataset.was) button.setAttribute("aria-checked", button.dataset.was);
+    });
+  });
+
+  // --- What to show --------------------------------------------------------------------------------------------
+  const show = document.getElementById("matrix-show");
+  function apply() {
+    grid.dataset.show = show.value;
+    for (const row of grid.querySelectorAll("tr[data-find]")) {
+      row.classList.toggle("is-left-out", Boolean(show.value) && !(row.dataset.marks || "").split(" ").includes(show.value));
+    }
+    tidy();
+  }
+  show?.addEventListener("change", apply);
+
+  // --- Help ------------------------------------------------------------------------------------------------------
+  function help() {
+    document.getElementById("dialog-body").replaceChildren(document.getElementById("matrix-keys").content.cloneNode(true));
+    document.getElementById("dialog").showModal();
+  }
+  document.getElementById("matrix-help")?.addEventListener("click", help);
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "?" && !event.target.closest("input, select, textarea, dialog")) { event.preventDefault(); help(); }
+  });
+
+  document.addEventListener("htmx:afterSettle", tidy);
+  tidy();
+})();
