@@ -74,16 +74,19 @@
     if (!target) return;
     const from = last;
     last = target;
-    if (!event.shiftKey || !from?.isConnected) return;
-    const [a, b] = [cellOf(from), cellOf(target)];
+    if (!event.shiftKey) return;
+    // A browser would open the form's answer in a new window.
+    event.preventDefault();
+    event.stopPropagation();
+    if (!from || !document.getElementById(from.id)) return void document.getElementById(target.id).click();
+    const [a, b] = [cellOf(document.getElementById(from.id)), cellOf(target)];
     if (a.cellIndex !== b.cellIndex || a === b) return;
-    const wanted = from.getAttribute("aria-checked");
+    const wanted = document.getElementById(from.id).getAttribute("aria-checked");
     const all = rows();
     const [low, high] = [all.indexOf(a.parentElement), all.indexOf(b.parentElement)].sort((x, y) => x - y);
-    const between = all.slice(low + 1, high).map((row) => row.cells[a.cellIndex]?.querySelector("button[role=switch]"));
+    const between = all.slice(low, high + 1).map((row) => row.cells[a.cellIndex]?.querySelector("button[role=switch]"));
     const others = between.filter((one) => one && !one.disabled && one.getAttribute("aria-checked") !== wanted);
-    if (target.getAttribute("aria-checked") === wanted) { event.preventDefault(); event.stopPropagation(); }
-    others.forEach((one, number) => setTimeout(() => document.getElementById(one.id)?.click(), 150 * (number + 1)));
+    others.forEach((one, number) => setTimeout(() => document.getElementById(one.id)?.click(), 150 * number));
   }, true);
 
   // --- Answer at once: a switch shows what was asked, and goes back when the server refuses -----------------
