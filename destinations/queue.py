@@ -92,8 +92,8 @@ SELECT e.id, e.event_id, e.name, e.source_id, round(extract(epoch FROM e.occurre
 FROM events_event e WHERE e.id = ANY(%s::bigint[])
 """
 
-MOST_REMEMBERED = 8_000
-"""Events that a worker keeps at hand, some 20 MB: lanes of other destinations are about to ask for the same ones."""
+MOST_REMEMBERED = 6_000
+"""Events that a worker keeps at hand, some 15 MB: lanes of other destinations are about to ask for the same ones."""
 _remembered: dict[int, EventRow] = {}
 _remembering = threading.Lock()
 

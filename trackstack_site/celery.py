@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 
 from celery import Celery
-from celery.signals import setup_logging, worker_ready
+from celery.signals import setup_logging, worker_init, worker_ready
 
-from trackstack_site.memory import collect_seldom
+from trackstack_site.memory import collect_seldom, few_arenas
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "trackstack_site.settings")
 
@@ -60,6 +60,11 @@ app.autodiscover_tasks()
 @setup_logging.connect
 def _keep_django_logging(**_: object) -> None:
     """Celery must not replace the JSON logging that settings.LOGGING set up."""
+
+
+@worker_init.connect
+def _few_arenas(**_: object) -> None:
+    few_arenas()
 
 
 @worker_ready.connect
