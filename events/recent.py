@@ -6,6 +6,7 @@ is said to be so on screen, rather than searched for through millions of rows.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -69,6 +70,20 @@ def coverage(name: str) -> Coverage:
         for field, count in zip(MEASURED, counts, strict=True)
     ]
     return Coverage(total, since, shares, Event.objects.filter(pk=last).first() if total else None)
+
+
+_EMAIL_SQL = f"""
+SELECT name, round(100.0 * count(*) FILTER (WHERE payload ? 'email') / count(*))::int FROM (
+    SELECT name, payload FROM events_event ORDER BY id DESC LIMIT {LOOK_BACK}
+) newest WHERE name = ANY(%s) GROUP BY name
+"""
+
+
+def with_email(names: Sequence[str]) -> dict[str, int]:
+    """Percent of the newest events that carry an e-mail address, by name; rare names are left out."""
+    with connection.cursor() as cursor:
+        cursor.execute(_EMAIL_SQL, [list(names)])
+        return dict(cursor.fetchall())
 
 
 def last_of(name: str) -> Event | None:

@@ -20,13 +20,14 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from destinations import reasons
 from destinations.models import Destination, LedgerEntry, LedgerState
 from events.models import CanonicalEvent
-from routing import charts, snapshot, toggles
+from routing import charts, impact, snapshot, toggles
 from routing import matrix as model
 from routing import matrix_html as html
 from routing.forms import Asked, MappingForm, parse_set
 from routing.models import RoutingChange
 from routing.policy import DestinationRule, Mode, carries
 from routing.snapshot import Snapshot
+from routing.toasts import last_change, toast_of
 from trackstack_site.guard import key_of
 
 View = Callable[..., HttpResponse]
@@ -91,21 +92,6 @@ def seven_days(ledger_state: LedgerState, **where: Any) -> dict[tuple[int, str],
     rows = LedgerEntry.objects.filter(day__gte=since, state=ledger_state, **where)
     totals = rows.values_list("destination_id", "event_name").annotate(total=Sum("count"))
     return {(destination_id, event): total for destination_id, event, total in totals}
-
-
-def last_change(request: HttpRequest) -> dict[str, Any] | None:
-    """The change this page was redirected from, for the toast with its Undo."""
-    pk = key_of(request.GET.get("changed", ""))
-    entry = RoutingChange.objects.filter(pk=pk, user_id=request.user.pk).first() if pk else None
-    return toast_of(entry) if entry is not None else None
-
-
-def toast_of(entry: RoutingChange) -> dict[str, Any]:
-    sentences = entry.sentences
-    # One switch says what happened to the event; that the mode became Custom is said by the column.
-    facts = [s for s in sentences if " → " not in s] or sentences
-    text = f"{facts[0]}." if len(facts) == 1 else f"{entry.destination_name}: {len(facts)} changes made."
-    return {"text": text, "undo": entry.pk if entry.after else None}
 
 
 # --- Switching ----------------------------------------------------------------------------------------
@@ -182,15 +168,16 @@ def ask(
     delivered = {event: n for (_, event), n in seven_days(LedgerState.DELIVERED, destination_id=rule.id).items()}
     idle = {name: reason for name in diff.added if (reason := carries(after, name).reason)}
     warned = set(toggles.needs_confirmation(rule, diff.added, state.events))
+    told = impact.words(received, diff.added)
     context = {
         "rule": rule,
         "asked": asked,
         "version": state.version,
         "is_stale": is_stale,
-        "added": [(n, grouped(received.get(n, 0))) for n in diff.added if n not in warned and n not in idle],
+        "added": [(n, told.get(n, "")) for n in diff.added if n not in warned and n not in idle],
         "idle": [(name, reasons.label(reason).lower()) for name, reason in idle.items() if name not in warned],
         "removed": [(name, grouped(delivered.get(name, 0))) for name in diff.removed],
-        "warned": [(n, grouped(received.get(n, 0))) for n in diff.added if n in warned],
+        "warned": [(n, told.get(n, "")) for n in diff.added if n in warned],
         "would_send": grouped(sum(received.get(name, 0) for name in diff.added if name not in idle)),
         "would_stop": grouped(sum(delivered.get(name, 0) for name in diff.removed)),
         "mode_before": rule.mode.capitalize(),

@@ -13,7 +13,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from destinations.models import Destination
-from routing import api, config, snapshot, toggles
+from routing import api, config, impact, snapshot, toggles
 from routing.models import ConfigToken
 from routing.views import may
 from trackstack_site.guard import needs
@@ -90,6 +90,7 @@ def copy(request: HttpRequest) -> HttpResponse:
                 messages.success(request, f"{target.name} now receives what {source.name} does: {count} changes.")
                 return redirect("routing:matrix")
             context |= {"is_stale": request.method == "POST", "changes": config.plan(wanted, state)}
+            context["impact"] = impact.of_changes(context["changes"])
         except toggles.StaleError:
             context |= {"is_stale": True, "changes": config.plan(wanted, snapshot.current())}
         except (config.ConfigError, toggles.ToggleError) as error:

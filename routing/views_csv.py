@@ -8,7 +8,7 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods
 
-from routing import csv_exchange
+from routing import csv_exchange, impact
 from routing.forms import ImportForm
 from routing.views import may
 
@@ -42,7 +42,8 @@ def _show(request: HttpRequest, text: str) -> HttpResponse:
         plan = csv_exchange.plan_import(text)
     except csv_exchange.CsvError as error:
         return _failed(request, error)
-    return render(request, "routing/import.html", {"form": ImportForm(), "plan": plan, "text": text})
+    context = {"form": ImportForm(), "plan": plan, "text": text, "impact": impact.of_changes(plan.changes)}
+    return render(request, "routing/import.html", context)
 
 
 def _import(request: HttpRequest, text: str) -> HttpResponse:

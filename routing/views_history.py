@@ -11,7 +11,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
 from destinations.models import Destination
-from routing import history, snapshot, toggles
+from routing import history, impact, snapshot, toggles
 from routing.models import RoutingChange
 from routing.views import may
 from trackstack_site.guard import key_of
@@ -91,8 +91,17 @@ def roll_back(request: HttpRequest, version: int) -> HttpResponse:
             return redirect("routing:history")
         context["is_stale"] = request.method == "POST"
         context["nets"] = history.way_back(version, only)
+        context["impact"] = _impact(context["nets"])
     except toggles.StaleError:
         context |= {"is_stale": True, "nets": history.way_back(version, only)}
     except (toggles.ToggleError, ValueError) as error:
         context["problem"] = str(error)
     return render(request, "routing/roll_back.html", context)
+
+
+def _impact(nets: list[history.Net]) -> str:
+    changed = [(net.destination_pk, event, is_on) for net in nets for event, (_, is_on) in net.switched.items()]
+    return impact.sentence(
+        [(pk, event) for pk, event, is_on in changed if is_on],
+        [(pk, event) for pk, event, is_on in changed if not is_on],
+    )

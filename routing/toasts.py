@@ -1,0 +1,39 @@
+"""The toast after a change: what happened, the way back, and what may be wanted next."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest
+from django.urls import reverse
+
+from destinations import platforms
+from destinations.replays import backfill_query
+from routing import snapshot
+from routing.models import RoutingChange
+from trackstack_site.guard import key_of
+
+
+def last_change(request: HttpRequest) -> dict[str, Any] | None:
+    """The change this page was redirected from, for the toast with its Undo."""
+    pk = key_of(request.GET.get("changed", ""))
+    entry = RoutingChange.objects.filter(pk=pk, user_id=request.user.pk).first() if pk else None
+    return toast_of(entry) if entry is not None else None
+
+
+def toast_of(entry: RoutingChange) -> dict[str, Any]:
+    sentences = entry.sentences
+    # One switch says what happened to the event; that the mode became Custom is said by the column.
+    facts = [s for s in sentences if " → " not in s] or sentences
+    text = f"{facts[0]}." if len(facts) == 1 else f"{entry.destination_name}: {len(facts)} changes made."
+    return {"text": text, "undo": entry.pk if entry.after else None, "backfill": backfill_of(entry)}
+
+
+def backfill_of(entry: RoutingChange) -> str:
+    """Where the last days of what was just switched on can be sent; empty when nothing was."""
+    added = entry.after.get("selected") or []
+    rule = snapshot.held().rules.get(entry.destination_pk or 0)
+    if not added or rule is None or rule.is_builtin:
+        return ""
+    query = backfill_query(rule.id, platforms.get(rule.platform), added[0] if len(added) == 1 else "")
+    return f"{reverse('destinations:replay_new')}?{query}"

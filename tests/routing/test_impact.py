@@ -1,0 +1,69 @@
+"""What a change would have meant: from the ledger, said before the click and offered after it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from destinations.models import Destination, LedgerEntry
+from events import recent
+from events.ingest import Sender, accept_batch
+from routing import impact, snapshot, toggles
+from tests import factories
+from tests.logins import client_with
+
+pytestmark = pytest.mark.django_db
+
+
+def count(destination: Destination, event: str, state: str, number: int) -> None:
+    LedgerEntry.objects.create(
+        day=timezone.now().date(), destination=destination, event_name=event, state=state, count=number
+    )
+
+
+def test_words_with_and_without_e_mail() -> None:
+    sender = Sender(source_id=factories.make_source().pk, trace_id="i" * 32)
+    events = [factories.event("SignUp"), factories.event("SignUp"), factories.event("SignUp", email=None)]
+    events[2].pop("email")
+    accept_batch(json.dumps(events).encode(), sender)
+    assert recent.with_email(["SignUp", "Purchase"]) == {"SignUp": 67}
+    told = impact.words({"SignUp": 1204, "Purchase": 9, "Churned": 0}, ["SignUp", "Purchase", "Churned", "Refund"])
+    assert told == {"SignUp": "1,204 in 7 days, 67 % with e-mail", "Purchase": "9 in 7 days"}
+
+
+def test_the_sentence_sums_what_would_have_come_and_what_would_not() -> None:
+    meta, other = factories.make_destination("meta"), factories.make_destination("meta", name="Other")
+    count(meta, "FeatureUsed", "received", 1000)
+    count(meta, "SignUp", "delivered", 30)
+    count(other, "SignUp", "delivered", 99)
+    said = impact.sentence([(meta.pk, "FeatureUsed")], [(meta.pk, "SignUp")])
+    assert said == "Over the last 7 days this would have meant up to 1,000 more deliveries and 30 fewer."
+    assert impact.sentence([], [(meta.pk, "SignUp")]) == "Over the last 7 days this would have meant 30 fewer."
+    assert impact.sentence([(other.pk, "FeatureUsed")], []) == ""
+
+
+def test_pages_say_it_before_the_click() -> None:
+    meta, twin = factories.make_destination("meta", name="Pixel"), factories.make_destination("meta", name="Twin")
+    before = snapshot.stored_version()
+    toggles.apply(meta, on={"FeatureUsed": True})
+    count(meta, "FeatureUsed", "delivered", 70)
+    count(twin, "FeatureUsed", "received", 80)
+    client = client_with(group="Marketer")
+    back = client.get(reverse("routing:roll_back", args=[before])).content.decode()
+    assert "this would have meant 70 fewer." in back
+    copy = client.get(reverse("routing:copy"), {"source": meta.pk, "target": twin.pk}).content.decode()
+    assert "up to 80 more deliveries" in copy
+
+
+def test_switching_on_offers_the_last_days() -> None:
+    meta = factories.make_destination("meta", name="Pixel")
+    client = client_with(group="Marketer")
+    answer = client.post(reverse("routing:toggle"), {"set": f"{meta.pk}:FeatureUsed:1"}, headers={"HX-Request": "true"})
+    html = answer.content.decode()
+    assert "Send the last days…" in html
+    assert f"kind=missed&amp;destination={meta.pk}&amp;since=" in html
+    off = client.post(reverse("routing:toggle"), {"set": f"{meta.pk}:FeatureUsed:0"}, headers={"HX-Request": "true"})
+    assert "Send the last days" not in off.content.decode()
