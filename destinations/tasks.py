@@ -39,6 +39,7 @@ def fold_ledger() -> None:
         if not ledger.fold():
             break
     lookup.summarize()
+    lookup.refresh()
     minutes.note_lag()
     for _ in range(FOLDS_PER_RUN):
         if not minutes.fold():

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -37,12 +38,24 @@ def trace(event_id: str, source: str | None = None) -> list[dict[str, Any]]:
 
     source: only that source's, by name.
     """
+    with _one_view():
+        return _trace(event_id, source)
+
+
+def trace_of(events: list[Event]) -> list[dict[str, Any]]:
+    """What became of these events, in the order given, as `trace` tells it."""
+    with _one_view():
+        return _accepted(events, dict(Source.objects.values_list("pk", "name")))
+
+
+@contextmanager
+def _one_view() -> Iterator[None]:
+    """One view of everything: an event that is being routed must not be shown half before and half after."""
     with transaction.atomic():
         if not connection.savepoint_ids:
-            # One view of everything: an event that is being routed must not be shown half before and half after.
             with connection.cursor() as cursor:
                 cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        return _trace(event_id, source)
+        yield
 
 
 def _trace(event_id: str, source: str | None) -> list[dict[str, Any]]:
@@ -58,7 +71,11 @@ def _trace(event_id: str, source: str | None) -> list[dict[str, Any]]:
 
 def document(event_id: str, source: str | None = None) -> dict[str, Any]:
     """What `manage.py trace --json` prints: always the same shape, the first event's fields repeated at the top."""
-    events = trace(event_id, source)
+    return as_document(trace(event_id, source), event_id)
+
+
+def as_document(events: list[dict[str, Any]], event_id: str = "") -> dict[str, Any]:
+    """event_id: what was asked for, told when nothing was found."""
     first = events[0] if events else {"destinations": []}
     return {"event_id": event_id, "found": bool(events)} | first | {"events": events}
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
+import re
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from django.core.management import call_command
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from events import lookup
@@ -95,3 +100,73 @@ def test_the_command_looks_by_other_keys(capsys: pytest.CaptureFixture[str]) -> 
     with pytest.raises(SystemExit):
         call_command("trace", "o-3", by="order")
     assert Event.objects.count() == 3
+
+
+def test_an_address_is_found_however_it_was_sent() -> None:
+    digest = hashlib.sha256(b"ada@example.com").hexdigest()
+    send(purchase("plain", email="Ada@Example.com"), purchase("hashed", email=digest))
+    assert ids("email", "ada@EXAMPLE.com") == ["hashed", "plain"]
+    assert ids("email", digest) == ["hashed"]
+    lookup.summarize()
+    assert ids("email", "ada@example.com") == ["hashed", "plain"]
+
+
+def test_the_command_prints_one_document_whatever_is_found(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send(purchase("p1", orderId="o-1"), purchase("p2", orderId="o-1"))
+    route_due()
+    call_command("trace", "o-1", by="order", json=True)
+    document = json.loads(capsys.readouterr().out)
+    assert (document["event_id"], document["found"]) == ("p2", True)
+    assert [event["event_id"] for event in document["events"]] == ["p2", "p1"]
+    assert document["destinations"] == document["events"][0]["destinations"] != []
+    with pytest.raises(SystemExit):
+        call_command("trace", "bob@example.com", by="email", json=True)
+    assert json.loads(capsys.readouterr().out) == {"event_id": "", "found": False, "destinations": [], "events": []}
+    monkeypatch.setattr("sys.stdin", io.StringIO("ada@example.com\n"))
+    call_command("trace", "-", by="email")
+    assert capsys.readouterr().out.split() == ["p2", "p1"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_filter_forgets_what_retention_took_away() -> None:
+    send(*(purchase(f"p{n}", transactionId=f"t-{n}") for n in range(20)))
+    lookup.summarize()
+
+    def pages_read(transaction_id: str) -> bool:
+        """Whether the filter lets a look through to the table."""
+        with connection.cursor() as cursor:
+            cursor.execute("SET enable_seqscan = off")
+            cursor.execute(
+                "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) SELECT id FROM events_event"
+                f" WHERE (payload->>'transactionId') = '{transaction_id}'"
+            )
+            plan = "\n".join(row[0] for row in cursor.fetchall())
+            cursor.execute("SET enable_seqscan = DEFAULT")
+        assert lookup.INDEX in plan
+        return "Heap Blocks" in plan
+
+    assert pages_read("t-7")
+    Event.objects.filter(event_id="p7").delete()
+    assert pages_read("t-7"), "a filter keeps what is gone"
+    assert lookup.refresh() == 1
+    assert not pages_read("t-7")
+    assert ids("transaction", "t-8") == ["p8"]
+
+
+def test_filters_are_made_anew_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lookup, "PAGES_PER_RANGE", 1)
+    monkeypatch.setattr(lookup, "RANGES_PER_TURN", 2)
+    send(*(purchase(f"p{n}") for n in range(90)))
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_relation_size('events_event') / 8192")
+        pages = cursor.fetchone()[0]
+    assert pages > 2
+    begun = datetime(2026, 1, 1, tzinfo=UTC)
+    touched: set[int] = set()
+    for turn in range(-(-pages // 2)):
+        with CaptureQueriesContext(connection) as queries:
+            lookup.refresh(begun + turn * timedelta(seconds=lookup.TURN_SECONDS))
+        touched |= {int(found[1]) for q in queries if (found := re.search(r"desummarize_range\(.*, (\d+)\)", q["sql"]))}
+    assert touched == set(range(pages)), "each once in a round"

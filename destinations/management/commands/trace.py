@@ -1,9 +1,10 @@
 """`manage.py trace`: what became of an event, for people and for scripts.
 
     manage.py trace EVENT_ID [--by transaction|order|email|external] [--source NAME] [--json]
+    manage.py trace - --by email    reads it from standard input, so that it stands in no history and no process list
 
-With --json one document: the first event's fields, `found`, and every match under `events` (several sources may have
-sent the same id). Exit code 1 when no event of that id was ever received.
+With --json one document: the first event's fields, `found`, and every match under `events`, newest first (several
+sources may have sent the same id, several events may be one order's). Exit code 1 when there was never such an event.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ import json
 import sys
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from destinations.trace import document
+from destinations.trace import as_document, document, trace_of
 from events import lookup
 
 
@@ -22,32 +23,38 @@ class Command(BaseCommand):
     help = "Say for every destination what became of an event."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("event_id", help="The eventId it was sent with")
+        parser.add_argument("event_id", help="The eventId it was sent with; - reads it from standard input")
         parser.add_argument("--by", choices=sorted(lookup.KEYS), help="What EVENT_ID is instead")
         parser.add_argument("--source", help="Only events of this source")
         parser.add_argument("--json", action="store_true", help="Print one JSON document")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        event_id = options["event_id"]
-        if options["by"]:
-            found_ids = [event.event_id for event in lookup.find(options["by"], event_id)]
-            if not found_ids:
-                self.stdout.write("No such event was received.")
-                sys.exit(1)
-            if len(found_ids) > 1:
-                self.stdout.write("\n".join(found_ids))
-                return
-            (event_id,) = found_ids
-        found = document(event_id, options["source"])
+        text = sys.stdin.readline().strip() if options["event_id"] == "-" else options["event_id"]
+        found = (
+            looked_up(options["by"], text, options["source"]) if options["by"] else document(text, options["source"])
+        )
+        events = found["events"]
         if options["json"]:
             self.stdout.write(json.dumps(found, ensure_ascii=False, indent=2))
-        elif found["found"]:
-            self.stdout.write("\n\n".join(as_text(event) for event in found["events"]))
+        elif options["by"] and len(events) > 1:
+            self.stdout.write("\n".join(event["event_id"] for event in events))
+        elif events:
+            self.stdout.write("\n\n".join(as_text(event) for event in events))
         else:
             of_source = f" of source {options['source']}" if options["source"] else ""
-            self.stdout.write(f"No event {event_id}{of_source} was received.")
-        if not found["found"]:
+            what = "such event" if options["by"] else f"event {text}"
+            self.stdout.write(f"No {what}{of_source} was received.")
+        if not events:
             sys.exit(1)
+
+
+def looked_up(by: str, text: str, source: str | None) -> dict[str, Any]:
+    """As `destinations.trace.document`; what was looked by is not repeated, for it may be an address."""
+    try:
+        events = lookup.find(by, text)
+    except lookup.TooSlow as error:
+        raise CommandError(str(error)) from None
+    return as_document(trace_of([event for event in events if source in (None, event.source.name)]))
 
 
 def as_text(event: dict[str, Any]) -> str:
