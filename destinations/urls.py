@@ -1,6 +1,6 @@
 from django.urls import path
 
-from destinations.views import alerts, bench, configure, health, lists, observe, replays
+from destinations.views import alerts, bench, configure, health, lists, observe, replays, trace
 
 app_name = "destinations"
 urlpatterns = [
@@ -23,7 +23,8 @@ urlpatterns = [
     path("dead-letters/export.csv", lists.dead_csv, name="dead_csv"),
     path("attempts/<int:pk>/", observe.attempt, name="attempt"),
     path("dead-letters/", observe.dead_letters, name="dead_letters"),
-    path("trace/", observe.trace, name="trace"),
+    path("trace/", trace.trace, name="trace"),
+    path("trace/<int:event_pk>/<int:destination_pk>/payload/", trace.payload, name="trace_payload"),
     path("alerts/", alerts.index, name="alerts"),
     path("alerts/history/", alerts.history, name="alert_history"),
     path("alerts/rules/<int:pk>/", alerts.rule, name="alert_rule"),

@@ -1,25 +1,23 @@
-"""Observe: deliveries, attempts, dead letters and the trace of one event. All of it masked."""
+"""Observe: deliveries, attempts and dead letters. All of it masked."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_GET
 
 from destinations import queries, reasons
 from destinations import trace as tracing
-from destinations.forms import DeliveryFilter, TraceForm
-from destinations.models import Attempt, Delivery, Destination, Hold, State
-from events import lookup
+from destinations.forms import DeliveryFilter
+from destinations.models import Attempt, Delivery, Destination, State
 from events.masked_json import pretty
-from events.models import Event, Source
+from events.models import Source
 from trackstack_site.guard import key_of, needs
 
 VIEW = "destinations.view_delivery"
@@ -92,8 +90,10 @@ def _rows(found: Iterable[Delivery]) -> list[dict[str, Any]]:
     ]
 
 
-def trace_url(event_id: str) -> str:
-    return f"{reverse('destinations:trace')}?{urlencode({'id': event_id})}"
+def trace_url(event_id: str, source: str = "") -> str:
+    """source: its name, where the id alone may not tell which event is meant."""
+    query = {"id": event_id} | ({"source": source} if source else {})
+    return f"{reverse('destinations:trace')}?{urlencode(query)}"
 
 
 @require_GET
@@ -142,77 +142,3 @@ def dead_letters(request: HttpRequest) -> HttpResponse:
             }
         )
     return render(request, "destinations/dead_letters.html", {"rows": rows, "cap": queries.DEAD_CAP})
-
-
-@require_http_methods(["GET", "POST"])
-@needs(VIEW)
-def trace(request: HttpRequest) -> HttpResponse:
-    """One box; every destination's answer to what became of an event.
-
-    By anything but an event id it is POST: an address or a customer's id must not stand in URLs and logs.
-    """
-    form = TraceForm(request.POST if request.method == "POST" else request.GET or None)
-    wanted = form.cleaned_data if form.is_bound and form.is_valid() else {}
-    by, text = wanted.get("by") or "event", wanted.get("id", "")
-    if by != "event" and request.method == "POST":
-        return _looked_up(request, form, by, text)
-    if request.method == "POST":
-        return redirect(trace_url(text))
-    events = tracing.trace(text, wanted["source"] or None) if text else []
-    payloads = _payloads(events)
-    shown = [
-        {
-            "event": event,
-            "tone": TONES.get(event["state"], "good"),
-            "payload": payloads.get(event.get("id", 0), ""),
-            "lanes": [_lane(lane, event["event"], request) for lane in event["destinations"]],
-        }
-        for event in events
-    ]
-    return render(request, "destinations/trace.html", {"form": form, "wanted": text, "by": "event", "found": shown})
-
-
-def _looked_up(request: HttpRequest, form: TraceForm, by: str, text: str) -> HttpResponse:
-    """The events of a transaction, an order or a person. The text is not shown again."""
-    context: dict[str, Any] = {"form": form, "by": by, "label": lookup.KEYS[by].label, "is_looked_up": True}
-    try:
-        context["hits"] = [(event, trace_url(event.event_id)) for event in lookup.find(by, text)]
-    except lookup.TooSlow as error:
-        context["problem"] = str(error)
-    return render(request, "destinations/trace.html", context | {"most": lookup.MOST_FOUND})
-
-
-def _lane(lane: dict[str, Any], event: str, request: HttpRequest) -> dict[str, Any]:
-    due = lane["next_try_at"]
-    is_due = due is not None and datetime.fromisoformat(due) <= timezone.now()
-    return {**lane, "tone": TONES[lane["state"]], "mark": _mark(lane, event, request), "is_due": is_due}
-
-
-def _mark(lane: dict[str, Any], event: str, request: HttpRequest) -> dict[str, str]:
-    """The button that mends what stopped a lane, where there is one and the reader may use it."""
-    pk, reason = lane["destination_id"], lane["reason"]
-    if lane["platform"] is None:
-        return {}
-    if lane["state"] == "held" or reason in OF_DESTINATION:
-        label = "Choose its sources" if reason == "source_not_enabled" else "Open the destination"
-        return {"url": reverse("destinations:edit", args=[pk]), "label": label}
-    if reason in ("unmapped", "missing_native_id") and request.user.has_perm("routing.change_route"):
-        return {"url": reverse("routing:mapping", args=[pk, event]), "label": "Map it"}
-    if reason in ("not_selected", "warehouse_only") and request.user.has_perm("routing.view_route"):
-        return {"url": f"{reverse('routing:matrix')}?{urlencode({'q': event})}", "label": "Switch it on"}
-    if reason == "not_registered" and request.user.has_perm("events.add_canonicalevent"):
-        return {"url": f"{reverse('events:register')}?{urlencode({'name': event})}", "label": "Register it"}
-    if reason in OF_EVENT:
-        return {"url": reverse("routing:event", args=[event]), "label": "See what its events carry"}
-    return {}
-
-
-OF_DESTINATION = (Hold.CREDENTIALS, Hold.CONFIGURATION, "destination_disabled", "source_not_enabled")
-OF_EVENT = ("no_identity", "missing_value", "invalid", "refused", "consent_denied", "too_old")
-"""What product code sends decides these: the event's page shows what its events carry, and how to send it."""
-
-
-def _payloads(events: Iterable[dict[str, Any]]) -> dict[int, str]:
-    wanted = [event["id"] for event in events if "id" in event]
-    found = Event.objects.filter(pk__in=wanted).values_list("pk", "payload")
-    return {pk: pretty(payload) for pk, payload in found}

@@ -1,0 +1,211 @@
+"""What the Trace page shows beyond `destinations.trace`: consent, the route decision of now beside that of then, what
+the platforms answered, the payload that left, and the step that mends what is wrong. All of it masked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from django.utils import timezone
+
+from destinations import dry_run, mends, reasons
+from destinations.choosing import Chosen, Pick, accepted_of
+from destinations.masking import masked
+from destinations.mends import Case, Mend, Step
+from destinations.models import Attempt, Delivery, Destination, delivery_pk
+from events.masked_json import pretty
+from events.models import Event
+from routing.policy import Decision, DestinationRule, SourceRule
+from routing.snapshot import Snapshot
+
+TONES = {
+    "delivered": "good", "waiting": "info", "held": "warn", "skipped": "quiet", "dead": "bad", "unrouted": "info",
+    "rejected": "bad", "not asked": "quiet",
+}  # fmt: skip
+ANSWERS = 3
+"""Answers shown of one lane, the newest."""
+ANSWER_CAP = 500
+
+
+class Consent(NamedTuple):
+    category: str
+    is_given: bool
+    sentence: str
+
+
+class Decided(NamedTuple):
+    """Routing then and now. `now` is empty where it can't be said: an unknown destination, the built-in one."""
+
+    then: str
+    now: str
+    code: str
+    """The reason of now."""
+    has_changed: bool
+
+
+class Offer(NamedTuple):
+    label: str
+    step: Step
+    is_form: bool
+
+
+def consents(event: Event, source: SourceRule) -> list[Consent]:
+    """What holds of each category, and who says so. What a source assumes may have been changed since."""
+    said: Mapping[str, bool] = event.payload.get("consent", {})
+    found = []
+    for category, assumed in (("marketing", source.marketing), ("analytics", source.analytics)):
+        word = said.get(category)
+        who = (
+            "the event says so"
+            if word is not None
+            else f"the event is silent, and {source.name or 'the source'} so assumes"
+        )
+        is_given = assumed if word is None else word
+        found.append(Consent(category, is_given, f"{category.capitalize()} {'given' if is_given else 'denied'}: {who}"))
+    return found
+
+
+def entry(
+    found: dict[str, Any],
+    event: Event | None,
+    state: Snapshot,
+    answers: Mapping[int, str],
+    may: Callable[[str], bool],
+    here: str,
+) -> dict[str, Any]:
+    """One event of `trace` as the page shows it. event: None for a rejected one."""
+    shown: dict[str, Any] = {"event": found, "tone": TONES.get(found["state"], "good")}
+    if event is None:
+        return shown | {"lanes": []}
+    source = state.sources.get(event.source_id) or SourceRule(id=event.source_id)
+    now_ms = int(timezone.now().timestamp() * 1000)
+    consent = event.payload.get("consent", {})
+    occurred_ms = int(event.occurred_at.timestamp() * 1000)
+    now = {
+        rule.id: (rule, decision)
+        for rule, decision in state.fan_out(event.source_id, event.name, consent, occurred_ms, now_ms)
+    }
+    lanes = [*found["destinations"], *_not_asked(found, now)]
+    return shown | {
+        "payload": pretty(event.payload),
+        "consents": consents(event, source),
+        "lanes": [_lane(lane, event, now.get(lane["destination_id"]), answers, may, here) for lane in lanes],
+    }
+
+
+def _not_asked(found: dict[str, Any], now: Mapping[int, tuple[DestinationRule, Decision]]) -> list[dict[str, Any]]:
+    """Lanes of destinations that were added after the event was routed."""
+    if found["batch"] is None or found["batch"]["routed_at"] is None:
+        return []
+    asked = {lane["destination_id"] for lane in found["destinations"]}
+    return [
+        {
+            "destination": rule.name, "destination_id": pk, "platform": rule.platform, "delivery_id": None,
+            "state": "not asked", "reason": "", "sentence": f"{rule.name} was added after this event was routed.",
+            "tries": 0, "next_try_at": None, "settled_at": None, "attempts": [],
+        }
+        for pk, (rule, _) in now.items()
+        if pk not in asked and not rule.is_builtin
+    ]  # fmt: skip
+
+
+def _lane(
+    lane: dict[str, Any],
+    event: Event,
+    now: tuple[DestinationRule, Decision] | None,
+    answers: Mapping[int, str],
+    may: Callable[[str], bool],
+    here: str,
+) -> dict[str, Any]:
+    due = lane["next_try_at"]
+    shown = {
+        **lane,
+        "tone": TONES[lane["state"]],
+        "is_due": due is not None and datetime.fromisoformat(due) <= timezone.now(),
+        "attempts": [attempt | {"answer": answers.get(attempt["id"], "")} for attempt in lane["attempts"]],
+        "decided": _decided(lane, event.name, now),
+        "has_payload": lane["delivery_id"] is not None and now is not None and not now[0].is_builtin,
+    }
+    if now is None or now[0].is_builtin:
+        return shown
+    rule = now[0]
+    case = Case(event.name, event.source_id, rule.id, rule.name, rule.label, rule.platform, lane["delivery_id"], here)
+    return shown | _mended(lane, case, may)
+
+
+def _decided(lane: dict[str, Any], name: str, now: tuple[DestinationRule, Decision] | None) -> Decided | None:
+    """A lane with a delivery was routed there, whatever became of it; one without was skipped, for its reason."""
+    if now is None or now[0].is_builtin or lane["state"] == "unrouted":
+        return None
+    rule, decision = now
+    today = decision.sentence(name, rule)
+    if lane["state"] == "not asked":
+        return Decided("not asked", today, decision.reason, has_changed=True)
+    was_sent = lane["delivery_id"] is not None
+    then = "to be sent" if was_sent else f"skipped, {reasons.label(lane['reason']).lower()}"
+    is_same = decision.send if was_sent else decision.reason == lane["reason"]
+    return Decided(then, today, decision.reason, has_changed=not is_same)
+
+
+def _mended(lane: dict[str, Any], case: Case, may: Callable[[str], bool]) -> dict[str, Any]:
+    """The mend of what stopped a lane, and what sends the event after all."""
+    if lane["state"] not in ("held", "skipped", "dead") or not lane["reason"]:
+        return {}
+    mend = mends.mend_of(lane["reason"])
+    offers = [_offer(mend, case, may)]
+    if lane["state"] == "dead":
+        offers.append(_offer(mends.AGAIN, case, may))
+    elif lane["state"] == "skipped" and lane["reason"] in reasons.BY_ROUTING:
+        offers.append(_offer(mends.MISSED, case, may))
+    kept = {offer.step.url: offer for offer in reversed(offers) if offer is not None}
+    values = {"event": case.event, "destination": case.destination, "platform": case.platform}
+    return {"mend": mend.sentence.format(**values), "offers": list(reversed(kept.values()))}
+
+
+def _offer(mend: Mend, case: Case, may: Callable[[str], bool]) -> Offer | None:
+    if not any(may(permission) for permission in mend.permissions):
+        return None
+    step = mend.step(case)
+    return Offer(mend.label, step, is_form=bool(step.fields))
+
+
+def answers_of(found: Iterable[dict[str, Any]]) -> dict[int, str]:
+    """Attempt id → what was answered, masked and cut, of the newest attempts of each lane. One query."""
+    wanted = [attempt["id"] for one in found for lane in one["destinations"] for attempt in lane["attempts"][-ANSWERS:]]
+    rows = Attempt.objects.filter(pk__in=wanted).values_list("pk", "response_body") if wanted else ()
+    return {pk: masked(pretty(body), cap=ANSWER_CAP) for pk, body in rows if body}
+
+
+# --- The payload that left -----------------------------------------------------------------------------------
+class Sent(NamedTuple):
+    note: str
+    requests: list[dict[str, Any]]
+    attempt: Attempt | None
+
+
+def payload(event: Event, destination: Destination, state: Snapshot) -> Sent:
+    """As it was sent, where it was kept; else as the same event is built today. Identity is masked.
+
+    Of a request that carried many events the first one's part is kept; the others' is built again.
+    """
+    row = Delivery.objects.filter(pk=delivery_pk(event.pk, destination.pk)).first()
+    attempt = Attempt.objects.filter(pk=row.attempts[-1]).first() if row and row.attempts else None
+    if row is not None and attempt is not None and attempt.delivery_ids[:1] == [row.pk]:
+        kept = {"method": attempt.method, "url": attempt.url, "headers": {}, "body": pretty(attempt.request_body)}
+        return Sent("As it was sent, masked when it was written down.", [kept], attempt)
+    chosen = Chosen(pick=Pick.REAL, accepted=accepted_of(event), source_id=event.source_id)
+    built = [
+        request
+        for verdict in dry_run.run([destination], chosen, state, attempt.started_at if attempt else timezone.now())
+        for request in verdict.requests
+    ]
+    if attempt is not None:
+        many = len(attempt.delivery_ids)
+        note = f"Its request carried {many} events. This is its part, built again with today's settings."
+    elif built:
+        note = "Nothing was sent yet, or it is no longer kept. This is what today's settings would send."
+    else:
+        note = "No payload can be built of it with today's settings."
+    return Sent(note, built, attempt)
