@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from destinations import ledger
 from destinations.models import DESTINATION_BITS, LedgerState
-from events.models import POSITION_BITS
+from events.models import POSITION_BITS, QualityCount, QualityMemory
 
 ROWS_PER_STEP = 5_000
 BATCHES_PER_STEP = 500
@@ -52,6 +52,13 @@ def forget_rejected(cutoff: datetime) -> int:
 
 def forget_minutes(cutoff: datetime) -> int:
     return _forget("destinations_deliveryminute", "minute", cutoff)
+
+
+def forget_quality(cutoff: datetime) -> int:
+    """What was found in the events, and what was remembered of them. Both are small: days × checks × names."""
+    found, _ = QualityCount.objects.filter(day__lt=cutoff.date()).delete()
+    oldest = QualityMemory.objects.filter(day__lt=cutoff.date()).values_list("pk", flat=True)[:ROWS_PER_STEP]
+    return found + QualityMemory.objects.filter(pk__in=list(oldest)).delete()[0]
 
 
 def _forget(table: str, column: str, cutoff: datetime) -> int:
@@ -121,4 +128,5 @@ STEPS: dict[str, Callable[[datetime], int]] = {
     "deliveries": forget_deliveries,
     "events": forget_events,
     "minutes": forget_minutes,
+    "quality": forget_quality,
 }

@@ -249,3 +249,17 @@ class QualityCount(models.Model):
 
     def __str__(self) -> str:
         return f"{self.day} {self.code} {self.event_name} {self.count}"
+
+
+class QualityMemory(models.Model):
+    """What `events.quality` must know of earlier events to judge later ones, however far apart: of each transaction
+    the first event, of each person who paid the last payment. Hashes only, kept as long as the counts."""
+
+    key = models.BigIntegerField(primary_key=True)
+    day = models.DateField(db_index=True)
+    event_id = models.CharField(max_length=128)
+    event_name = models.CharField(max_length=64)
+    occurred_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.event_name} {self.event_id}"

@@ -1,21 +1,24 @@
 """Instrumentation quality: what product code does that the taxonomy warns of, found in the events themselves.
 
 Beat walks the events once, a bounded run at a time and some minutes behind, so that a second copy had time to arrive.
-Each run looks at new events beside those just before them; findings are added up by day, check and event name, with
-the ids of a few events as evidence. A run and its cursor are one transaction: killed, it did all or nothing.
+Each run looks at new events beside those just before them, and at what it remembers of transactions and payments from
+long before; findings are added up by day, check and event name, with the ids of a few events as evidence. A run, its
+memory and its cursor are one transaction: killed, it did all or nothing.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.db import connection, transaction
 from django.utils import timezone
 
-from events.models import QualityCount, QualityCursor
+from destinations.queries import first_batch
+from events.models import Event, QualityCount, QualityCursor, QualityMemory, event_pk
 
 QUALITY_TASK = "events.quality"
 BEHIND = timedelta(minutes=10)
@@ -117,41 +120,68 @@ class Finding(NamedTuple):
     row: Row
 
 
+class Known(NamedTuple):
+    """An earlier event, as it is remembered."""
+
+    event_id: str
+    name: str
+    occurred_at: datetime
+
+
+Memory = dict[int, Known]
+
+
 # --- Looking: pure -----------------------------------------------------------------------------------------
-def findings(rows: Sequence[Row], first_new: int) -> Iterator[Finding]:
-    """What is wrong with the events from key `first_new` on, the earlier ones being what they are held against."""
-    transactions: dict[tuple[int, str, str], str] = {}
+def findings(rows: Sequence[Row], first_new: int, memory: Memory | None = None) -> Iterator[Finding]:
+    """What is wrong with the events from key `first_new` on, the earlier ones being what they are held against.
+
+    memory: what is known from before these rows by the keys of `keys_of`; new knowledge is added to it.
+    """
+    memory = {} if memory is None else memory
     views: dict[tuple[str, str], datetime] = {}
-    payments: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         is_new = row.id >= first_new
-        for code in _of_others(row, transactions, views, payments):
+        for code in (*_of_its_money(row, memory), *_of_its_view(row, views)):
             if is_new:
                 yield Finding(code, row)
         if is_new:
             yield from (Finding(code, row) for code in _of_itself(row))
 
 
-def _of_others(
-    row: Row,
-    transactions: dict[tuple[int, str, str], str],
-    views: dict[tuple[str, str], datetime],
-    payments: dict[str, list[Row]],
-) -> Iterator[str]:
-    if row.transaction_id:
-        key = (0, row.name, row.transaction_id)
-        if transactions.setdefault(key, row.event_id) != row.event_id:
-            yield "transaction_twice"
+def keys_of(row: Row) -> tuple[int | None, int | None]:
+    """Under which keys its transaction, and its person's payments, are remembered; None: under none."""
+    return (
+        _hash("transaction", row.name, row.transaction_id) if row.transaction_id else None,
+        _hash("payments", row.person) if row.name in PAYMENTS and row.person else None,
+    )
+
+
+def _hash(*texts: str) -> int:
+    """64 bits: with a million keys, two are the same once in forty million installations."""
+    digest = hashlib.blake2b("\x00".join(texts).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, signed=True)
+
+
+def _of_its_money(row: Row, memory: Memory) -> Iterator[str]:
+    transaction_key, payments_key = keys_of(row)
+    known = Known(row.event_id, row.name, row.occurred_at)
+    if transaction_key is not None and memory.setdefault(transaction_key, known).event_id != row.event_id:
+        yield "transaction_twice"
+    if payments_key is not None:
+        last = memory.get(payments_key)
+        is_near = last is not None and abs(row.occurred_at - last.occurred_at) <= SAME_MEANING
+        if last is not None and is_near and last.name != row.name:
+            yield "same_meaning"
+        else:  # the first of a group stays what the others are held against
+            memory[payments_key] = known
+
+
+def _of_its_view(row: Row, views: dict[tuple[str, str], datetime]) -> Iterator[str]:
     if row.name == "PageView" and row.page_url and row.person:
         before = views.get((row.person, row.page_url))
         if before is not None and abs(row.occurred_at - before) <= SAME_VIEW:
             yield "view_twice"
         views[row.person, row.page_url] = row.occurred_at
-    if row.name in PAYMENTS and row.person:
-        near = [one for one in payments[row.person] if abs(row.occurred_at - one.occurred_at) <= SAME_MEANING]
-        if any(one.name != row.name for one in near):
-            yield "same_meaning"
-        payments[row.person] = [*near, row]
 
 
 def _of_itself(row: Row) -> Iterator[str]:
@@ -189,27 +219,60 @@ def step(now: datetime | None = None) -> int:
         if held is None:
             QualityCursor.objects.get_or_create(pk=1)
             return 0
-        cursor.execute(
-            SPAN_SQL, {"cursor": held.cursor, "back": LOOK_BACK, "rows": ROWS_PER_STEP, "until": until}
-        )  # fmt: skip
+        first_new = _begin(held.cursor, until)
+        cursor.execute(SPAN_SQL, {"cursor": first_new, "back": LOOK_BACK, "rows": ROWS_PER_STEP, "until": until})
         low, last = cursor.fetchone()
         if last is None:
             return 0
-        cursor.execute(ROWS_SQL, [held.cursor if low is None else low, last + 1])
+        cursor.execute(ROWS_SQL, [first_new if low is None else low, last + 1])
         rows = [Row(*row) for row in cursor.fetchall()]
-        _add_up(rows, held.cursor)
-        count = sum(row.id >= held.cursor for row in rows)
+        memory = _remembered(rows)
+        before = dict(memory)
+        _add_up(rows, first_new, memory)
+        _remember(memory, before, until.date())
+        count = sum(1 for row in rows if row.id >= first_new)
         QualityCursor.objects.filter(pk=1).update(cursor=last + 1)
     return count
 
 
-def _add_up(rows: Sequence[Row], first_new: int) -> None:
+def _begin(cursor: int, until: datetime) -> int:
+    """The cursor; or, when what follows is older than the page shows, where that begins: a first run over years of
+    events, or one after long trouble, looks at what somebody will read."""
+    oldest = until - timedelta(days=SHOWN_DAYS)
+    following = Event.objects.filter(pk__gte=cursor).order_by("pk").values_list("received_at", flat=True).first()
+    if following is None or following >= oldest:
+        return cursor
+    return max(cursor, event_pk(first_batch(oldest) or 0, 0))
+
+
+def _remembered(rows: Iterable[Row]) -> Memory:
+    wanted = {key for row in rows for key in keys_of(row) if key is not None}
+    known = QualityMemory.objects.in_bulk(wanted)
+    return {key: Known(one.event_id, one.event_name, one.occurred_at) for key, one in known.items()}
+
+
+def _remember(memory: Memory, before: Memory, day: date) -> None:
+    fresh = [
+        QualityMemory(key=key, day=day, event_id=one.event_id, event_name=one.name, occurred_at=one.occurred_at)
+        for key, one in memory.items()
+        if before.get(key) != one
+    ]
+    QualityMemory.objects.bulk_create(
+        fresh,
+        update_conflicts=True,
+        unique_fields=["key"],
+        update_fields=["day", "event_id", "event_name", "occurred_at"],
+        batch_size=2_000,
+    )
+
+
+def _add_up(rows: Sequence[Row], first_new: int, memory: Memory) -> None:
     counts: dict[tuple[date, str, str], list[str]] = defaultdict(list)
     seen: dict[tuple[date, str, str], int] = defaultdict(int)
     for row in rows:
         if row.id >= first_new:
             seen[row.received_at.date(), "", row.name] += 1
-    for found in findings(rows, first_new):
+    for found in findings(rows, first_new, memory):
         counts[found.row.received_at.date(), found.code, found.row.name].append(found.row.event_id)
     for key, number in [*seen.items(), *((key, len(ids)) for key, ids in counts.items())]:
         day, code, name = key
@@ -227,10 +290,20 @@ def _add_up(rows: Sequence[Row], first_new: int) -> None:
 class Trouble(NamedTuple):
     check: Check
     event: str
-    count: int
-    share: float
-    """Of the events of that name, in percent."""
+    found: int
+    seen: int
+    """Events of that name that were looked at."""
     samples: list[str]
+
+    @property
+    def share(self) -> float:
+        """In percent of the events of that name."""
+        return 100 * self.found / max(1, self.seen)
+
+    @property
+    def inflation(self) -> float:
+        """By how many percent the count is higher than it should be."""
+        return 100 * self.found / max(1, self.seen - self.found)
 
     @property
     def sentence(self) -> str:
@@ -239,7 +312,7 @@ class Trouble(NamedTuple):
     @property
     def estimate(self) -> str:
         """What it does to the counts, in words; empty when it does nothing to them."""
-        return f"{self.event} is counted {self.share:.1f} % too often" if self.check.inflates else ""
+        return f"{self.event} is counted {self.inflation:.1f} % too often" if self.check.inflates else ""
 
 
 def troubles(today: date | None = None) -> list[Trouble]:
@@ -253,11 +326,8 @@ def troubles(today: date | None = None) -> list[Trouble]:
         elif row.code in CHECKS:
             count, samples = found.get((row.code, row.event_name), (0, []))
             found[row.code, row.event_name] = count + row.count, [*samples, *row.samples][-MOST_SAMPLES:]
-    made = [
-        Trouble(CHECKS[code], name, count, 100 * count / max(1, seen[name]), samples)
-        for (code, name), (count, samples) in found.items()
-    ]
-    return sorted(made, key=lambda one: -one.count)
+    made = [Trouble(CHECKS[code], name, count, seen[name], samples) for (code, name), (count, samples) in found.items()]
+    return sorted(made, key=lambda one: -one.found)
 
 
 COVERED = ("email", "phone", "externalId", "anonymousId", "clientIp", "userAgent", "clickIds", "value", "transactionId")

@@ -159,6 +159,7 @@ RETENTION_DAYS = {
     "deliveries": env.read_int("RETENTION_DELIVERIES_DAYS", 180),
     "events": env.read_int("RETENTION_EVENTS_DAYS", 400),
     "minutes": 8,  # what Health reads, which looks back seven days
+    "quality": 35,  # what Quality counted, and the hashes of transactions it holds later ones against
 }
 HTTP_TIMEOUT_SECONDS = env.read_int("HTTP_TIMEOUT_SECONDS", 15, minimum=1)
 # How many proxies in front of us append to X-Forwarded-For; 0 takes the connection's own address.
