@@ -23,8 +23,8 @@ from events.models import Event, QualityCount, QualityCursor, QualityMemory, eve
 QUALITY_TASK = "events.quality"
 BEHIND = timedelta(minutes=10)
 ROWS_PER_STEP = 5_000
-LOOK_BACK = 5_000
-"""Events before the new ones that they are held against."""
+LOOK_BACK = 1_000
+"""Events before the new ones that page views are held against; money is remembered for longer."""
 MOST_SAMPLES = 3
 SAME_VIEW = timedelta(seconds=1)
 SAME_MEANING = timedelta(minutes=1)

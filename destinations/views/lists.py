@@ -58,7 +58,8 @@ def live_page(request: HttpRequest) -> HttpResponse:
         "is_filtered": any(request.GET.values()),
         "look_back": live.LOOK_BACK,
     }
-    return render(request, "destinations/live.html", context)
+    part = "#live" if request.htmx else ""  # type: ignore[attr-defined]
+    return render(request, f"destinations/live.html{part}", context)
 
 
 @require_GET

@@ -2,9 +2,49 @@
 "use strict";
 
 const EVERY_SECONDS = 2;
+const TELL_SECONDS = 10; // a screen reader is told how many came, not each
 
-setInterval(() => {
+const keysShown = () => [...document.querySelectorAll("#live [data-key]")].map((row) => Number(row.dataset.key));
+let newest = 0;
+let untold = 0;
+let toldAt = 0;
+
+function isWanted() {
   const isBusy = document.activeElement?.closest("#live a, #live button") || !window.getSelection().isCollapsed;
-  if (document.hidden || isBusy || !document.getElementById("live-on")?.checked) return;
-  document.getElementById("live-refresh")?.click();
-}, EVERY_SECONDS * 1000);
+  return !document.hidden && !isBusy && document.getElementById("live-on")?.checked;
+}
+
+setInterval(() => { if (isWanted()) document.getElementById("live-refresh")?.click(); }, EVERY_SECONDS * 1000);
+
+function countNew() {
+  const keys = keysShown();
+  const came = keys.filter((key) => key > newest).length;
+  newest = Math.max(newest, ...keys);
+  untold += came;
+  if (!untold || Date.now() - toldAt < TELL_SECONDS * 1000) return;
+  say(`${untold === keys.length ? "At least " : ""}${untold} new ${untold === 1 ? "event" : "events"}`);
+  untold = 0;
+  toldAt = Date.now();
+}
+
+// One sentence that stays instead of a toast every two seconds.
+function trouble(event, text) {
+  if (event.target.id !== "live-refresh") return;
+  event.stopPropagation();
+  document.getElementById("live-trouble").textContent = text;
+}
+
+document.addEventListener("DOMContentLoaded", () => {
+  newest = Math.max(0, ...keysShown());
+  const link = document.getElementById("live-refresh");
+  link.addEventListener("htmx:sendError", (event) => trouble(event, "The server cannot be reached; trying again."));
+  link.addEventListener("htmx:responseError", (event) => trouble(event, `The server answered ${event.detail.xhr.status}; trying again.`));
+  link.addEventListener("htmx:afterRequest", (event) => { if (event.detail.successful) trouble(event, ""); });
+});
+document.addEventListener("htmx:afterSettle", (event) => { if (event.target.id === "live") countNew(); });
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "p" || event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input:not([type=checkbox]), select, textarea, dialog")) return;
+  const box = document.getElementById("live-on");
+  box.checked = !box.checked;
+  say(box.checked ? "Following" : "Paused");
+});
