@@ -18,6 +18,9 @@ from events.body import DECODE_ERRORS
 MOST_NAMED = 20
 """Events that an answer is searched for, of those in the request."""
 
+MORE = "\n… and "
+"""Begins the note on what a request carried besides the event whose part is kept."""
+
 
 def describe(
     request: Request,
@@ -62,7 +65,7 @@ def _body(request: Request, sample: Callable[[], Request | None], secrets: Seque
     body, note = request.body, ""
     if len(request.items) > 1:
         alone = sample()
-        body, note = (alone.body, f"\n… and {len(request.items) - 1} more") if alone else (b"", "")
+        body, note = (alone.body, f"{MORE}{len(request.items) - 1} more") if alone else (b"", "")
     with contextlib.suppress(*DECODE_ERRORS):  # what is no JSON is masked as the text it is
         body = msgspec.json.encode(masked_json.of_request(msgspec.json.decode(body)))
     text = masking.masked(body, secrets)

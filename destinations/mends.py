@@ -184,4 +184,4 @@ def mend_of(reason: str) -> Mend:
 
 
 AGAIN = Mend("", "Send it again", (REPLAY,), _again)
-MISSED = Mend("", "Send what was missed", (REPLAY,), _missed)
+MISSED = Mend("", "Then send what was missed", (REPLAY,), _missed)

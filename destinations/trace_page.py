@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from django.utils import timezone
 
 from destinations import dry_run, mends, reasons
+from destinations.attempts import MORE
 from destinations.choosing import Chosen, Pick, accepted_of
 from destinations.masking import masked
 from destinations.mends import Case, Mend, Step
@@ -60,7 +61,7 @@ def consents(event: Event, source: SourceRule) -> list[Consent]:
         who = (
             "the event says so"
             if word is not None
-            else f"the event is silent, and {source.name or 'the source'} so assumes"
+            else f"the event is silent, and {source.name or 'its source'} assumes so"
         )
         is_given = assumed if word is None else word
         found.append(Consent(category, is_given, f"{category.capitalize()} {'given' if is_given else 'denied'}: {who}"))
@@ -193,7 +194,8 @@ def payload(event: Event, destination: Destination, state: Snapshot) -> Sent:
     row = Delivery.objects.filter(pk=delivery_pk(event.pk, destination.pk)).first()
     attempt = Attempt.objects.filter(pk=row.attempts[-1]).first() if row and row.attempts else None
     if row is not None and attempt is not None and attempt.delivery_ids[:1] == [row.pk]:
-        kept = {"method": attempt.method, "url": attempt.url, "headers": {}, "body": pretty(attempt.request_body)}
+        body = pretty(attempt.request_body.partition(MORE)[0])
+        kept = {"method": attempt.method, "url": attempt.url, "headers": {}, "body": body}
         return Sent("As it was sent, masked when it was written down.", [kept], attempt)
     chosen = Chosen(pick=Pick.REAL, accepted=accepted_of(event), source_id=event.source_id)
     built = [

@@ -47,7 +47,7 @@ def test_consent_says_who_said_it() -> None:
     send(factories.event(event_id="e1", consent={"marketing": True}), source=source)
     html = look()
     assert "Marketing given: the event says so." in html
-    assert "Analytics denied: the event is silent, and Shop so assumes." in html
+    assert "Analytics denied: the event is silent, and Shop assumes so." in html
 
 
 def test_routing_then_and_now() -> None:
@@ -91,7 +91,7 @@ def test_the_mend_is_told_to_all_and_offered_to_those_who_may() -> None:
         skipped = lane(look("e2", client), "Pixel")
         assert "Switch FeatureUsed on for Pixel." in skipped
         assert (f"{pixel.pk}:FeatureUsed:1" in skipped) is is_offered
-        assert ("Send what was missed" in skipped) is is_offered
+        assert ("Then send what was missed" in skipped) is is_offered
     answer = engineer.post(resume, {"next": f"{reverse(PAGE)}?id=e1"})
     assert answer.url == f"{reverse(PAGE)}?id=e1", "back to where the button was"
     assert "To mend it" not in lane(look("e1"), "Pixel")
@@ -127,10 +127,10 @@ def test_the_payload_that_left_is_shown_where_it_was_kept_and_built_again_where_
     first, second = Event.objects.order_by("-pk")  # as `kill` puts them into the request
     assert "Nothing was sent yet" in payload(first, pixel)
     attempt = kill(pixel)
-    Attempt.objects.filter(pk=attempt.pk).update(request_body='{"kept": "as it was"}')
+    Attempt.objects.filter(pk=attempt.pk).update(request_body='{"kept": "as it was"}\n… and 1 more')
     html = payload(first, pixel)
     assert "As it was sent" in html
-    assert "as it was&quot;" in html
+    assert "{\n  &quot;kept&quot;: &quot;as it was&quot;\n}" in html
     html = payload(second, pixel)
     assert "Its request carried 2 events" in html
     assert "&quot;event_name&quot;: &quot;CompleteRegistration&quot;" in html
