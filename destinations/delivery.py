@@ -18,7 +18,7 @@ from django.conf import settings
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from destinations import attempts, breaker, masking, outgoing, pacing, retry, tokens
+from destinations import attempts, breaker, masking, outgoing, pacing, queue, retry, tokens
 from destinations.http import NoAnswer
 from destinations.lanes import Lane
 from destinations.models import Attempt, Destination, Hold, State
@@ -36,6 +36,7 @@ from destinations.platforms.base import (
 from destinations.queue import LEASE_SECONDS, Claimed, Settled, claim, has_due, record
 from routing import snapshot, toggles
 from routing.policy import DestinationRule
+from trackstack_site import tracing
 from trackstack_site.nudge import nudge
 
 logger = logging.getLogger(__name__)
@@ -266,7 +267,9 @@ class Run:
         not, which of the dependents are to be tried again without the others.
         """
         started_at = datetime.now(UTC)
-        answer, latency_ms = outgoing.send(self.destination, request)
+        links = queue.trace_ids(self.rows[item.key] for item in request.items) if tracing.is_on() else ()
+        with tracing.span("deliver", links=links, destination=self.destination.name, events=len(request.items)):
+            answer, latency_ms = outgoing.send(self.destination, request)
         if isinstance(answer, Response):
             outcomes = self._parse(request, answer)
         else:

@@ -83,6 +83,16 @@ def waiting_count(destination: Destination) -> int:
     return len(rows.values_list("pk", flat=True)[:COUNT_CAP])
 
 
+def first_too_old(destination: Destination) -> datetime | None:
+    """When the first of what waits is older than the platform takes; None when nothing waits, or it takes any age."""
+    age = destination.platform.max_age
+    if age is None:
+        return None
+    waiting = Delivery.objects.filter(destination=destination, state=State.WAITING).order_by("due_at")
+    first = waiting.values_list("event__occurred_at", flat=True).first()
+    return first + age if first is not None else None
+
+
 def has_history(destination: Destination) -> bool:
     """Whether anything was ever owed or sent to it: then it is kept, so that the past stays readable.
 

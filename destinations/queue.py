@@ -19,6 +19,7 @@ from django.db import connection, transaction
 from destinations import ledger, minutes
 from destinations.models import DESTINATION_BITS, Attempt, Destination, LedgerState, State
 from events import payload as normal_form
+from events.models import POSITION_BITS
 
 DAY_MS = 86_400_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -124,6 +125,14 @@ def _events(pks: Sequence[int]) -> dict[int, EventRow]:
         for pk in list(islice(_remembered, max(0, len(_remembered) - MOST_REMEMBERED))):
             del _remembered[pk]  # the oldest
     return found
+
+
+def trace_ids(rows: Iterable[Claimed]) -> list[str]:
+    """The traces of the requests that brought these events, each once."""
+    batches = {row.id >> DESTINATION_BITS >> POSITION_BITS for row in islice(rows, 1000)}
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT DISTINCT trace_id FROM events_ingestbatch WHERE id = ANY(%s)", [sorted(batches)])
+        return [row[0] for row in cursor.fetchall()]
 
 
 def forget() -> None:

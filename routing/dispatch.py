@@ -18,6 +18,7 @@ from events.models import POSITION_BITS, POSITION_MASK, event_pk
 from events.storing import COPY_HEADER, COPY_TRAILER, pg_microseconds
 from routing import snapshot
 from routing.snapshot import Snapshot
+from trackstack_site import tracing
 from trackstack_site.nudge import nudge
 
 BATCHES_PER_STEP = 40
@@ -29,7 +30,7 @@ Skips = dict[str, dict[str, list[int]]]
 _read_consent = msgspec.json.Decoder(dict[str, bool]).decode
 
 TAKE_SQL = """
-SELECT id, source_id, received_at FROM events_ingestbatch
+SELECT id, source_id, received_at, trace_id FROM events_ingestbatch
 WHERE routed_at IS NULL ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED
 """
 EVENTS_SQL = """
@@ -64,7 +65,8 @@ def route_step(limit: int = BATCHES_PER_STEP) -> int:
         batches = cursor.fetchall()
         if not batches:
             return 0
-        touched = _route(cursor, batches, state)
+        with tracing.span("route", links=(trace_id for *_, trace_id in batches), batches=len(batches)):
+            touched = _route(cursor, [batch[:3] for batch in batches], state)
     for destination_id in touched:
         nudge(DELIVER_TASK, destination_id)
     return len(batches)

@@ -13,7 +13,7 @@ trace_id: contextvars.ContextVar[str] = contextvars.ContextVar("trace_id", defau
 # E-mail addresses, ingest keys, bearer tokens and tokens in URLs: never in a log, whoever formatted them.
 _REDACT = re.compile(
     r"(?<![\w.+-])[\w.+-]{1,254}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}"
-    r"|tsk_[A-Za-z0-9_]{8,}"
+    r"|ts[kc]_[A-Za-z0-9_]{8,}"
     r"|(?i:bearer)\s+[\w.~+/-]+=*"
     r"|(?i:(?:access_token|api_secret|token|key|appsecret_proof|refresh_token|client_secret)=)[^&\s\"']+"
 )

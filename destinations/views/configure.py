@@ -100,6 +100,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
             "status": queries.status_of(destination),
             "counts": queries.counts_of(timezone.now().date()).get(pk, queries.Counts()),
             "readable": _readable(destination),
+            "too_old_at": queries.first_too_old(destination) if destination.hold or destination.breaker_since else None,
             "backfill_url": f"{reverse('destinations:replay_new')}?{replays.backfill_query(pk, platform)}",
             "may_switch": not platform.is_builtin and (may_change or request.user.has_perm(TOGGLE)),
             "try": {"form": bench.try_form(request)} | bench.try_context(request, destination),

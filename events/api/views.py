@@ -33,6 +33,7 @@ from events.contract import ContractError
 from events.ingest import NotStored, Receipt, Sender, accept_batch
 from events.keys import split_key
 from events.models import Source
+from trackstack_site import tracing
 
 PREFLIGHT_SECONDS = 600
 SLOT_WAIT_SECONDS = 0.25
@@ -90,7 +91,8 @@ class EventsView(APIView):
                 503, "overloaded", "More events arrive than can be stored just now; send them again.", retry_after=1
             )
         try:
-            receipt = accept_batch(read_body(request), sender)
+            with tracing.span("ingest", trace_id=sender.trace_id, source=sender.source_id):
+                receipt = accept_batch(read_body(request), sender)
         except ContractError as error:
             raise Problem(error.status, error.code, error.detail) from None
         except NotStored:

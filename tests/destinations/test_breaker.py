@@ -131,3 +131,16 @@ def test_screens_and_trace_say_so_and_somebody_may_try_it_now(sandbox: Sandbox) 
     changes.resume(meta, user=None)
     meta.refresh_from_db()
     assert (meta.breaker_since, meta.failures, meta.breaker_detail) == (None, 0, "")
+
+
+def test_when_the_first_will_be_too_old_is_said_before(sandbox: Sandbox) -> None:
+    meta = make_destination("meta", name="Pixel", hold="paused")
+    page = reverse("destinations:edit", args=[meta.pk])
+    client = client_with(group="Marketer")
+    assert "is too old for Meta" not in client.get(page).content.decode(), "nothing waits"
+    owe("e1")
+    at = queries.first_too_old(meta)
+    assert at is not None
+    assert timedelta(days=6) < at - timezone.now() <= timedelta(days=7)
+    assert f"is too old for Meta on {at:%Y-%m-%d %H:%M} UTC" in client.get(page).content.decode()
+    assert queries.first_too_old(make_destination("webhook")) is None
