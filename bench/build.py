@@ -27,7 +27,7 @@ SENDING_PEERS = "Segment 1,550, walkerOS 3,150"
 
 
 def run(stack: Installation, *, quick: bool) -> list[Row]:
-    rounds, events = (2, 4_000) if quick else (7, 10_000)
+    rounds, events = (2, 2_000) if quick else (5, 5_000)
     stack.run_sink()
     try:
         found = in_processes(_measure, [(rounds, events, stack.sandbox_port)])[0]
