@@ -200,7 +200,6 @@ def test_duplicates_are_counted(sandbox: Sandbox) -> None:
 
 # --- With the adapter -----------------------------------------------------------------------------
 PLATFORM = X()
-NOW = datetime.now(UTC)
 CONFIG = {"pixel_id": "o8z6j", "pixel_token": TOKEN}
 PERSON: dict[str, Any] = {
     "email": "Ada.Lovelace@Example.com",
@@ -231,11 +230,12 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def made(event: str, fields: dict[str, Any], config: dict[str, str], **own: Any) -> base.Request:
+    now = datetime.now(UTC)  # at the call: X refuses a signature older than five minutes, and a suite takes longer
     one = Item(
-        key=1, event_id="e1", event=event, occurred_ms=int(NOW.timestamp() * 1000) - 3_600_000,
+        key=1, event_id="e1", event=event, occurred_ms=int(now.timestamp() * 1000) - 3_600_000,
         payload=Payload(**fields), native_name=PLATFORM.native_name(event), **({"native_id": "o87ne"} | own),
     )  # fmt: skip
-    built = PLATFORM.build([one], config, NOW)
+    built = PLATFORM.build([one], config, now)
     assert built.skipped == []
     return built.requests[0]
 
@@ -280,9 +280,10 @@ def test_a_bad_conversion_splits_its_batch(sandbox: Sandbox) -> None:
              payload=Payload(email="a@b.co", platform_params=params if key == 1 else {}))
         for key in range(3)
     ]  # fmt: skip
-    (request,) = PLATFORM.build(items, CONFIG, NOW).requests
+    now = datetime.now(UTC)
+    (request,) = PLATFORM.build(items, CONFIG, now).requests
     assert {outcome.result for outcome in delivered(sandbox, request)[1]} == {Result.SPLIT}
-    (alone,) = PLATFORM.build(items[1:2], CONFIG, NOW).requests
+    (alone,) = PLATFORM.build(items[1:2], CONFIG, now).requests
     assert delivered(sandbox, alone)[1][0].result == Result.PERMANENT
 
 
