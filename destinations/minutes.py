@@ -17,6 +17,7 @@ from django.db import connection
 
 from destinations.models import Attempt, State
 from destinations.platforms.base import Result
+from destinations.waiting import FIRST_DUE
 
 if TYPE_CHECKING:
     from destinations.queue import Settled
@@ -149,13 +150,11 @@ WITH gone AS (
 SELECT count(*) FROM gone
 """
 # Held destinations are left out: their rows wait for somebody, and we are not behind.
-LAG_SQL = """
+LAG_SQL = f"""
 INSERT INTO destinations_deliveryminute (destination_id, minute, span, lag_seconds)
 SELECT d.id, date_trunc('minute', statement_timestamp()), 0,
     least(2147483647, extract(epoch FROM statement_timestamp() - due.at))::int
-FROM destinations_destination d, LATERAL (
-    SELECT min(w.due_at) AS at FROM destinations_delivery w WHERE w.destination_id = d.id AND w.state = 1
-) due
+FROM destinations_destination d, {FIRST_DUE}
 WHERE d.hold = '' AND due.at < statement_timestamp() - interval '1 second'
 """
 

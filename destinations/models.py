@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models.functions import Least
 from django.utils import timezone
 
 from destinations import platforms
@@ -140,8 +141,11 @@ class Delivery(models.Model):
     class Meta:
         ordering = ["-id"]
         indexes = [
+            # What was never tried apart from what is tried again: see `destinations.waiting`.
             models.Index(
-                fields=["destination", "due_at"],
+                "destination",
+                Least("tries", 1),
+                "due_at",
                 name="delivery_due",
                 condition=models.Q(state=State.WAITING),
             ),

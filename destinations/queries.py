@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from django.db import OperationalError, connection, transaction
 from django.db.models import Q, QuerySet, Sum
+from django.db.models.functions import Least
 from django.utils import timezone
 from psycopg.errors import QueryCanceled
 
@@ -88,9 +89,11 @@ def first_too_old(destination: Destination) -> datetime | None:
     age = destination.platform.max_age
     if age is None:
         return None
-    waiting = Delivery.objects.filter(destination=destination, state=State.WAITING).order_by("due_at")
-    first = waiting.values_list("event__occurred_at", flat=True).first()
-    return first + age if first is not None else None
+    waiting = Delivery.objects.filter(destination=destination, state=State.WAITING).alias(half=Least("tries", 1))
+    firsts = [
+        waiting.filter(half=half).order_by("due_at").values_list("event__occurred_at", flat=True)[:1] for half in (0, 1)
+    ]
+    return min((first + age for found in firsts for first in found), default=None)
 
 
 def has_history(destination: Destination) -> bool:

@@ -21,7 +21,7 @@ import msgspec
 from django.db import connection, transaction
 from django.utils import timezone
 
-from destinations import ledger, reasons
+from destinations import ledger, reasons, waiting
 from destinations.delivery import DELIVER_TASK
 from destinations.models import (
     DESTINATION_BITS,
@@ -325,10 +325,7 @@ def _budget(replay: Replay) -> int:
     return int(replay.rate * max(0.0, min(waited, BURST_SECONDS))) or int(waited > 1)
 
 
-BEHIND_SQL = """
-SELECT EXISTS (SELECT 1 FROM destinations_delivery WHERE destination_id = %s AND state = 1
-    AND due_at <= statement_timestamp() - make_interval(secs => %s))
-"""
+BEHIND_SQL = f"SELECT {waiting.has_due('%(destination)s', late='%(late)s')}"
 
 
 def _obstacle(destination: Destination) -> str:
@@ -338,7 +335,7 @@ def _obstacle(destination: Destination) -> str:
     if destination.backoff_until and destination.backoff_until > timezone.now():
         return f"{destination.name} is backing off after failures."
     with connection.cursor() as cursor:
-        cursor.execute(BEHIND_SQL, [destination.pk, BEHIND_SECONDS])
+        cursor.execute(BEHIND_SQL, {"destination": destination.pk, "late": BEHIND_SECONDS})
         if cursor.fetchone()[0]:
             return "Live events wait for this destination and go first."
     return ""

@@ -11,11 +11,13 @@ from typing import NamedTuple
 from django.db import connection
 
 from destinations.glance import Glance
+from destinations.waiting import FIRST_DUE
+from events import unrouted
 
 WAITING_CAP = 10_000
 OLDEST_AMONG = 100
-"""Waiting rows looked at from either end of their due times for the oldest: what was never tried is due first, what was
-tried most is due last."""
+"""Waiting rows looked at for the oldest: of those never tried the first due, of the others the last due, which were
+tried most."""
 BEHIND_SECONDS = 15
 """A sweep may take some seconds to find a retry that came due; what is later than this is late."""
 LOOK_SECONDS = 5.0
@@ -36,25 +38,22 @@ class Standing(NamedTuple):
         return self.waiting >= WAITING_CAP
 
 
-STANDING_SQL = """
+STANDING_SQL = f"""
 SELECT d.id, greatest(0, extract(epoch FROM statement_timestamp() - due.at))::float, waiting.n, oldest.at, oldest.id
 FROM destinations_destination d
-CROSS JOIN LATERAL (
-    SELECT min(due_at) AS at FROM destinations_delivery w WHERE w.destination_id = d.id AND w.state = 1
-) due
+CROSS JOIN {FIRST_DUE}
 CROSS JOIN LATERAL (
     SELECT count(*) AS n FROM (
-        SELECT 1 FROM destinations_delivery w WHERE w.destination_id = d.id AND w.state = 1
-        ORDER BY due_at LIMIT %(cap)s
+        SELECT 1 FROM destinations_delivery w WHERE w.destination_id = d.id AND w.state = 1 LIMIT %(cap)s
     ) capped
 ) waiting
 CROSS JOIN LATERAL (
     SELECT ends.created_at AS at, ends.id FROM (
         (SELECT id, created_at FROM destinations_delivery w WHERE w.destination_id = d.id AND w.state = 1
-         ORDER BY due_at LIMIT %(ends)s)
+         AND least(w.tries, 1) = 0 ORDER BY due_at LIMIT %(ends)s)
         UNION ALL
         (SELECT id, created_at FROM destinations_delivery w WHERE w.destination_id = d.id AND w.state = 1
-         ORDER BY due_at DESC LIMIT %(ends)s)
+         AND least(w.tries, 1) = 1 ORDER BY due_at DESC LIMIT %(ends)s)
     ) ends ORDER BY ends.created_at, ends.id LIMIT 1
 ) oldest
 """
@@ -82,15 +81,16 @@ ROUTING = "routing what came in"
 
 
 # Held destinations wait for somebody, which Health and their pills say; that is not being behind.
-BEHIND_SQL = """
-SELECT NULL, extract(epoch FROM statement_timestamp() - first.at)::float FROM (
-    SELECT received_at AS at FROM events_ingestbatch WHERE routed_at IS NULL ORDER BY id LIMIT 1
-) first
+BEHIND_SQL = f"""
+WITH RECURSIVE {unrouted.SOURCES}
+SELECT NULL, extract(epoch FROM statement_timestamp() - min(first.received_at))::float
+FROM waiting CROSS JOIN LATERAL (
+    SELECT b.received_at FROM events_ingestbatch b
+    WHERE b.routed_at IS NULL AND b.source_id = waiting.source_id ORDER BY b.id LIMIT 1
+) first HAVING count(*) > 0
 UNION ALL
 SELECT d.name, extract(epoch FROM statement_timestamp() - due.at)::float
-FROM destinations_destination d, LATERAL (
-    SELECT min(w.due_at) AS at FROM destinations_delivery w WHERE w.destination_id = d.id AND w.state = 1
-) due
+FROM destinations_destination d, {FIRST_DUE}
 WHERE d.hold = '' AND due.at < statement_timestamp()
 ORDER BY 2 DESC
 """

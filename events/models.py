@@ -162,7 +162,7 @@ class IngestBatch(models.Model):
     class Meta:
         indexes = [
             models.Index(
-                fields=["id"],
+                fields=["source", "id"],
                 name="ingestbatch_unrouted",
                 condition=models.Q(routed_at__isnull=True),
             ),

@@ -14,10 +14,12 @@ from django.db import connection, transaction
 from destinations import ledger
 from destinations.delivery import DELIVER_TASK
 from destinations.models import LedgerState, State, delivery_pk
+from events import unrouted
 from events.models import POSITION_BITS, POSITION_MASK, event_pk
 from events.storing import COPY_HEADER, COPY_TRAILER, pg_microseconds
 from routing import snapshot
 from routing.snapshot import Snapshot
+from routing.turns import Turns
 from trackstack_site import tracing
 from trackstack_site.nudge import nudge
 
@@ -29,9 +31,20 @@ Skips = dict[str, dict[str, list[int]]]
 
 _read_consent = msgspec.json.Decoder(dict[str, bool]).decode
 
-TAKE_SQL = """
-SELECT id, source_id, received_at, trace_id FROM events_ingestbatch
-WHERE routed_at IS NULL ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED
+TAKE_SQL = f"""
+WITH RECURSIVE {unrouted.SOURCES}
+SELECT batch.* FROM waiting CROSS JOIN LATERAL (
+    SELECT b.id, b.source_id, b.received_at, b.trace_id FROM events_ingestbatch b
+    WHERE b.routed_at IS NULL AND b.source_id = waiting.source_id
+    ORDER BY b.id LIMIT greatest(1, %s / (SELECT count(source_id) FROM waiting)) FOR UPDATE SKIP LOCKED
+) batch ORDER BY batch.id
+"""
+HEADS_SQL = """
+SELECT d.id, (extract(epoch FROM head.due_at - timestamptz '2000-01-01 00:00+00') * 1000000)::bigint
+FROM destinations_destination d CROSS JOIN LATERAL (
+    SELECT w.due_at FROM destinations_delivery w
+    WHERE w.destination_id = d.id AND w.state = 1 AND least(w.tries, 1) = 0 ORDER BY w.due_at LIMIT 1
+) head
 """
 EVENTS_SQL = """
 SELECT e.id, e.name, round(extract(epoch FROM e.occurred_at) * 1000)::bigint, e.payload->>'consent'
@@ -75,6 +88,7 @@ def route_step(limit: int = BATCHES_PER_STEP) -> int:
 def _route(cursor: Any, batches: Sequence[tuple[int, int, datetime]], state: Snapshot) -> set[int]:
     now = datetime.now(UTC)
     of_batch = {batch_id: (source_id, received_at.date()) for batch_id, source_id, received_at in batches}
+    fates = _Fates(state, now, _heads(cursor) if len(state.sources) > 1 else {})
     cursor.execute(
         EVENTS_SQL,
         [
@@ -85,7 +99,6 @@ def _route(cursor: Any, batches: Sequence[tuple[int, int, datetime]], state: Sna
     tally = ledger.Tally()
     skips: dict[int, Skips] = {batch_id: {} for batch_id in of_batch}
     rows: list[bytes] = []
-    fates = _Fates(state, now)
     alike: Counter[tuple[date, str, Fate]] = Counter()
     unregistered: Counter[str] = Counter()
     for pk, name, occurred_ms, consent_json in cursor.fetchall():
@@ -101,6 +114,7 @@ def _route(cursor: Any, batches: Sequence[tuple[int, int, datetime]], state: Sna
         for skipped_by, reason in fate.skipped:
             skips[batch_id].setdefault(skipped_by, {}).setdefault(reason, []).append(pk & POSITION_MASK)
     for (day, name, fate), count in alike.items():
+        fates.took(fate, count)
         for destination_id, ledger_state, reason in fate.counted:
             tally.add(day, destination_id, name, ledger_state, reason, count)
     if rows:
@@ -132,9 +146,24 @@ _KEY = struct.pack(">hi", 7, 8)  # seven values, the first eight bytes long
 _EVENT = struct.pack(">i", 8)
 
 
+def _heads(cursor: Any) -> dict[int, int]:
+    """Destination id → the turn that is served next there, in microseconds since 2000; only where rows wait."""
+    cursor.execute(HEADS_SQL)
+    return dict(cursor.fetchall())
+
+
+_turns = Turns()
+
+
+def forget() -> None:
+    """Empty the process's memory of turns (tests)."""
+    _turns.forget()
+
+
 class Fate(msgspec.Struct, frozen=True, eq=False):
     """What happens to an event at every destination: the same for all events of a name, source and consent."""
 
+    source_id: int
     written: list[tuple[int, bytes]]
     """Destination id, and its delivery's row behind the keys in COPY's binary form."""
     skipped: list[tuple[str, str]]
@@ -146,11 +175,14 @@ class Fate(msgspec.Struct, frozen=True, eq=False):
 class _Fates:
     """The fates of one step's events, worked out once for each kind."""
 
-    def __init__(self, state: Snapshot, now: datetime) -> None:
+    def __init__(self, state: Snapshot, now: datetime, heads: dict[int, int]) -> None:
         self.state = state
+        self.heads = heads
         self.now_ms = int(now.timestamp() * 1000)
-        moment = struct.pack(">iq", 8, pg_microseconds(now))
-        self.tails = {State.WAITING: moment + moment + _NULL, State.DELIVERED: _NULL + moment + moment}
+        self.now_us = pg_microseconds(now)
+        self.moment = struct.pack(">iq", 8, self.now_us)
+        self.starts: dict[tuple[int, int], int] = {}
+        self.counts: Counter[tuple[int, int]] = Counter()
         self.known: dict[tuple[int, str, str | None], Fate] = {}
 
     def of(self, source_id: int, name: str, consent_json: str | None, occurred_ms: int) -> Fate:
@@ -164,7 +196,7 @@ class _Fates:
 
     def _decide(self, source_id: int, name: str, consent_json: str | None, occurred_ms: int) -> Fate:
         consent = _read_consent(consent_json) if consent_json else {}
-        fate = Fate([], [], [], [])
+        fate = Fate(source_id, [], [], [], [])
         for rule, decision in self.state.fan_out(source_id, name, consent, occurred_ms, self.now_ms):
             fate.counted.append((rule.id, LedgerState.RECEIVED, ""))
             if not decision.send:
@@ -174,12 +206,25 @@ class _Fates:
             # The event table is the built-in warehouse: the event is there already.
             delivery_state = State.DELIVERED if rule.is_builtin else State.WAITING
             head = struct.pack(">ihih", 2, rule.id, 2, delivery_state.value)
-            fate.written.append((rule.id, head + self.tails[delivery_state]))
             if rule.is_builtin:
+                fate.written.append((rule.id, head + _NULL + self.moment + self.moment))
                 fate.counted.append((rule.id, LedgerState.DELIVERED, ""))
             else:
+                fate.written.append((rule.id, head + self._due(rule.id, source_id) + self.moment + _NULL))
                 fate.waiting.append(rule.id)
         return fate
+
+    def _due(self, destination_id: int, source_id: int) -> bytes:
+        start = _turns.start(destination_id, source_id, self.heads, self.now_us)
+        self.starts[destination_id, source_id] = start
+        return struct.pack(">iq", 8, start)
+
+    def took(self, fate: Fate, count: int) -> None:
+        """So many events had this fate: the next of their source come after them."""
+        for destination_id in fate.waiting:
+            key = destination_id, fate.source_id
+            self.counts[key] += count
+            _turns.took(*key, self.starts[key], self.counts[key])
 
 
 _NULL = struct.pack(">i", -1)

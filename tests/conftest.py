@@ -14,9 +14,10 @@ def _fresh_process_memory() -> Iterator[None]:
     yield
     from destinations import glance, queue
     from events.api import authentication
-    from routing import snapshot
+    from routing import dispatch, snapshot
 
     snapshot.forget()
+    dispatch.forget()
     authentication.forget()
     queue.forget()
     glance.forget()

@@ -94,7 +94,7 @@ def test_the_probe_keeps_its_place(sandbox: Sandbox) -> None:
     sandbox.fail("webhook", "500")
     Destination.objects.filter(pk=hook.pk).update(breaker_since=timezone.now(), failures=9)
     tick(hook)
-    first = Delivery.objects.filter(destination=hook).order_by("due_at").select_related("event")[0]
+    first = Delivery.objects.filter(destination=hook).order_by("due_at", "pk").select_related("event")[0]
     assert first.event.event_id == "e1", "what was probed is probed again, and what came after it stays after it"
 
 

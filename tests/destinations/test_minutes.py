@@ -183,7 +183,8 @@ def test_lag_is_noted_where_due_rows_wait_for_us() -> None:
     make_destination("webhook", event_mode="custom")  # nothing waits there
     Destination.objects.filter(pk__in=(late.pk, held.pk)).update(event_mode="everything")
     owe("e1")
-    Delivery.objects.filter(state=State.WAITING).update(due_at=timezone.now() - timedelta(seconds=100))
+    ago = timezone.now() - timedelta(seconds=100)
+    Delivery.objects.filter(state=State.WAITING).update(due_at=ago, created_at=ago)
     minutes.note_lag()
     row = DeliveryMinute.objects.get()
     assert (row.destination_id, row.lag_seconds // 10, row.attempts) == (late.pk, 10, 0)
