@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -240,12 +240,12 @@ def _identifiers(payload: Payload, country: str) -> list[dict[str, Any]]:
     """UserIdentifiers of the Data Manager API: each one thing, hashed; an address with all four parts or not at all."""
     found: list[dict[str, Any]] = []
     region = country.upper() if len(country) == 2 else ""
-    if payload.email and (email := identity.email_without_gmail_dots(payload.email)):
+    if payload.email and (email := identity.email_without_gmail_dots_and_tag(payload.email)):
         found.append({"emailAddress": identity.hashed(email)})
     if payload.phone and (phone := identity.phone_e164(payload.phone, region)):
         found.append({"phoneNumber": identity.hashed(phone)})
     if region and payload.zip and payload.first_name and payload.last_name and not identity.is_hashed(payload.zip):
-        given, family = identity.name_compact(payload.first_name), identity.name_compact(payload.last_name)
+        given, family = identity.given_name(payload.first_name), identity.family_name(payload.last_name)
         if given and family:
             found.append({"address": {
                 "givenName": identity.hashed(given), "familyName": identity.hashed(family), "regionCode": region,
@@ -254,10 +254,12 @@ def _identifiers(payload: Payload, country: str) -> list[dict[str, Any]]:
     return found
 
 
-RULES = {"emailAddress": identity.email_without_gmail_dots, "hashedEmail": identity.email_without_gmail_dots}
-NAME_RULES = dict.fromkeys(
-    ("givenName", "familyName", "hashedFirstName", "hashedLastName", "hashedStreetAddress"), identity.name_compact
-)
+RULES = dict.fromkeys(("emailAddress", "hashedEmail"), identity.email_without_gmail_dots_and_tag)
+NAME_RULES: dict[str, Callable[[str], str]] = {
+    "givenName": identity.given_name, "hashedFirstName": identity.given_name,
+    "familyName": identity.family_name, "hashedLastName": identity.family_name,
+    "hashedStreetAddress": identity.name,
+}  # fmt: skip
 ADDRESSES = ("address", "addressInfo")
 
 
