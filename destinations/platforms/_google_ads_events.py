@@ -7,7 +7,6 @@ conversion_upload_service.proto and developers.google.com/google-ads/api/docs/co
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -16,6 +15,7 @@ from typing import Any
 import msgspec
 
 from destinations.platforms import base, identity
+from destinations.platforms._contents import contents_of
 from destinations.platforms._names import by_native, words
 from destinations.platforms.base import Config, Item, Skip
 from events.payload import Payload
@@ -304,17 +304,15 @@ def _consent(payload: Payload, settings: Settings) -> dict[str, str]:
 
 
 def _cart(item: Item, clicks: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Items as `id`, `quantity`, `price`: of `properties.items` or `.products`, else the content ids.
+    """Items as `id`, `quantity`, `price`: of the sender's list of contents, else the content ids.
 
     None with a braid and no gclid: a cart is not supported there.
     """
     if item.native_name not in WITH_CART or (clicks and "gclid" not in clicks):
         return []
     payload = item.payload
-    listed = payload.properties.get("items") or payload.properties.get("products")
-    items = [one for one in map(_cart_item, listed) if one] if isinstance(listed, list) else []
-    if items:
-        return items
+    if contents := contents_of(payload):
+        return [one.named(id="id", quantity="quantity", price="price") for one in contents]
     ids = payload.content_ids or ([payload.content_id] if payload.content_id else [])
     if len(ids) == 1 and payload.num_items:
         return [{"id": ids[0], "quantity": payload.num_items}]
@@ -323,18 +321,3 @@ def _cart(item: Item, clicks: Mapping[str, str]) -> list[dict[str, Any]]:
 
 def _renamed(values: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
     return {names.get(name, name): value for name, value in values.items()}
-
-
-def _cart_item(given: Any) -> dict[str, Any]:
-    if not isinstance(given, Mapping):
-        return {}
-    found = next((given[name] for name in ("item_id", "product_id", "id", "sku") if given.get(name)), None)
-    if not isinstance(found, str | int) or isinstance(found, bool):
-        return {}
-    item: dict[str, Any] = {"id": str(found)}
-    quantity, price = given.get("quantity"), given.get("price")
-    if isinstance(quantity, int) and not isinstance(quantity, bool) and quantity > 0:
-        item["quantity"] = quantity
-    if isinstance(price, int | float) and not isinstance(price, bool) and 0 <= price < math.inf:
-        item["price"] = price
-    return item
