@@ -7,15 +7,15 @@ conversion_upload_service.proto and developers.google.com/google-ads/api/docs/co
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 
 from destinations.platforms import base, identity
+from destinations.platforms._contents import contents_of
 from destinations.platforms._names import by_native, words
 from destinations.platforms.base import Config, Item, Skip
 from events.payload import Payload
@@ -240,12 +240,12 @@ def _identifiers(payload: Payload, country: str) -> list[dict[str, Any]]:
     """UserIdentifiers of the Data Manager API: each one thing, hashed; an address with all four parts or not at all."""
     found: list[dict[str, Any]] = []
     region = country.upper() if len(country) == 2 else ""
-    if payload.email and (email := identity.email_without_gmail_dots(payload.email)):
+    if payload.email and (email := identity.email_without_gmail_dots_and_tag(payload.email)):
         found.append({"emailAddress": identity.hashed(email)})
     if payload.phone and (phone := identity.phone_e164(payload.phone, region)):
         found.append({"phoneNumber": identity.hashed(phone)})
     if region and payload.zip and payload.first_name and payload.last_name and not identity.is_hashed(payload.zip):
-        given, family = identity.name_compact(payload.first_name), identity.name_compact(payload.last_name)
+        given, family = identity.given_name(payload.first_name), identity.family_name(payload.last_name)
         if given and family:
             found.append({"address": {
                 "givenName": identity.hashed(given), "familyName": identity.hashed(family), "regionCode": region,
@@ -254,10 +254,12 @@ def _identifiers(payload: Payload, country: str) -> list[dict[str, Any]]:
     return found
 
 
-RULES = {"emailAddress": identity.email_without_gmail_dots, "hashedEmail": identity.email_without_gmail_dots}
-NAME_RULES = dict.fromkeys(
-    ("givenName", "familyName", "hashedFirstName", "hashedLastName", "hashedStreetAddress"), identity.name_compact
-)
+RULES = dict.fromkeys(("emailAddress", "hashedEmail"), identity.email_without_gmail_dots_and_tag)
+NAME_RULES: dict[str, Callable[[str], str]] = {
+    "givenName": identity.given_name, "hashedFirstName": identity.given_name,
+    "familyName": identity.family_name, "hashedLastName": identity.family_name,
+    "hashedStreetAddress": identity.name,
+}  # fmt: skip
 ADDRESSES = ("address", "addressInfo")
 
 
@@ -302,17 +304,15 @@ def _consent(payload: Payload, settings: Settings) -> dict[str, str]:
 
 
 def _cart(item: Item, clicks: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Items as `id`, `quantity`, `price`: of `properties.items` or `.products`, else the content ids.
+    """Items as `id`, `quantity`, `price`: of the sender's list of contents, else the content ids.
 
     None with a braid and no gclid: a cart is not supported there.
     """
     if item.native_name not in WITH_CART or (clicks and "gclid" not in clicks):
         return []
     payload = item.payload
-    listed = payload.properties.get("items") or payload.properties.get("products")
-    items = [one for one in map(_cart_item, listed) if one] if isinstance(listed, list) else []
-    if items:
-        return items
+    if contents := contents_of(payload):
+        return [one.named(id="id", quantity="quantity", price="price") for one in contents]
     ids = payload.content_ids or ([payload.content_id] if payload.content_id else [])
     if len(ids) == 1 and payload.num_items:
         return [{"id": ids[0], "quantity": payload.num_items}]
@@ -321,18 +321,3 @@ def _cart(item: Item, clicks: Mapping[str, str]) -> list[dict[str, Any]]:
 
 def _renamed(values: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
     return {names.get(name, name): value for name, value in values.items()}
-
-
-def _cart_item(given: Any) -> dict[str, Any]:
-    if not isinstance(given, Mapping):
-        return {}
-    found = next((given[name] for name in ("item_id", "product_id", "id", "sku") if given.get(name)), None)
-    if not isinstance(found, str | int) or isinstance(found, bool):
-        return {}
-    item: dict[str, Any] = {"id": str(found)}
-    quantity, price = given.get("quantity"), given.get("price")
-    if isinstance(quantity, int) and not isinstance(quantity, bool) and quantity > 0:
-        item["quantity"] = quantity
-    if isinstance(price, int | float) and not isinstance(price, bool) and 0 <= price < math.inf:
-        item["price"] = price
-    return item

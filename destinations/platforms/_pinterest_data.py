@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from destinations.platforms import base, identity
+from destinations.platforms._contents import Content, contents_of, ids_of
 from destinations.platforms.base import Item
 from events.fields import MAX_AMOUNT
 from events.payload import Payload
@@ -87,8 +88,11 @@ def custom_data(item: Item, name: str, is_limited: bool) -> dict[str, Any]:
     if amount := base.value_of(item):
         # A string, "parsed into a double" there; without trailing zeros, as the public integrations write it.
         custom["value"], custom["currency"] = number_text(amount[0]), amount[1]
-    if content_ids := payload.content_ids or ([payload.content_id] if payload.content_id else None):
+    contents = contents_of(payload)
+    if content_ids := ids_of(payload, contents):
         custom["content_ids"] = content_ids
+    if contents:
+        custom["contents"] = [_content(one) for one in contents]
     if payload.content_name:
         custom["content_name"] = payload.content_name
     elif name == CUSTOM:
@@ -102,6 +106,12 @@ def custom_data(item: Item, name: str, is_limited: bool) -> dict[str, Any]:
     if is_limited:
         custom["opt_out_type"] = "LDP"
     return custom
+
+
+def _content(one: Content) -> dict[str, Any]:
+    """An amount is a string here too. Source: API v5, `contents`."""
+    made = one.named(id="id", name="item_name", category="item_category", brand="item_brand", quantity="quantity")
+    return made if one.price is None else made | {"item_price": number_text(one.price)}
 
 
 def number_text(value: float) -> str:

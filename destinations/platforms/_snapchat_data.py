@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from destinations.platforms import base, identity
+from destinations.platforms._contents import contents_of, ids_of
 from destinations.platforms._names import words
 from destinations.platforms.base import Item
 from events.payload import Payload
@@ -101,8 +102,13 @@ def custom_data(item: Item) -> dict[str, Any]:
     amount = base.value_of(item)
     if amount and amount[1] in CURRENCIES:
         custom["value"], custom["currency"] = amount
-    if content_ids := payload.content_ids or ([payload.content_id] if payload.content_id else None):
+    contents = contents_of(payload)
+    if content_ids := ids_of(payload, contents):
         custom["content_ids"] = content_ids
+    if contents:
+        custom["contents"] = [
+            one.named(id="id", brand="brand", quantity="quantity", price="item_price") for one in contents
+        ]
     if payload.content_name:
         custom["content_name"] = payload.content_name
     if payload.content_category:

@@ -277,7 +277,8 @@ def _root(payload: Payload, settings: _Settings) -> dict[str, Any]:
 def _anonymous(payload: Payload, settings: _Settings) -> str:
     if not settings.takes_anonymous_id or payload.anonymous_id is None or "@" in payload.anonymous_id:
         return ""
-    return payload.anonymous_id
+    # Whoever sends the tag's cookie as the visitor's id means the client in it: `GA1.1.111.222` is 111.222.
+    return ga4.client_id({"client_id": payload.anonymous_id})
 
 
 def _unknown_client(item: Item, body: dict[str, Any], settings: _Settings) -> Skip | None:

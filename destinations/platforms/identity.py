@@ -114,11 +114,25 @@ def email_without_spaces(text: str) -> str:
 def email_without_gmail_dots(text: str) -> str:
     """As `email`; gmail.com and googlemail.com lose the dots of the local part, a plus suffix stays.
 
-    Source: Google, Data Manager API, "Format user data" and its client libraries.
+    Source: Google Analytics, "Send user-provided data with the Measurement Protocol".
     """
     normal = email(text)
     local, _, domain = normal.partition("@")
     return f"{local.replace('.', '')}@{domain}" if domain in _GMAIL else normal
+
+
+def email_without_gmail_dots_and_tag(text: str) -> str:
+    """As `email`; gmail.com and googlemail.com lose the dots and the plus suffix of the local part.
+
+    Source: Google, Data Manager API, "Format user data" (2026): `cloudy.sanfrancisco+shopping@gmail.com` is
+    `cloudysanfrancisco@gmail.com`, and no other domain is touched; its client libraries since 2026.
+    """
+    normal = email(text)
+    local, _, domain = normal.partition("@")
+    if domain not in _GMAIL:
+        return normal
+    local = local.split("+", 1)[0].replace(".", "")
+    return f"{local}@{domain}" if local else ""
 
 
 def email_without_dots_and_tag(text: str) -> str:
@@ -211,8 +225,27 @@ def name(text: str) -> str:
 
 @lru_cache(maxsize=_LARGE)
 def name_compact(text: str) -> str:
-    """As `name`, without white space. Source: Google "Format user data"; LinkedIn `hashedFirstName`."""
+    """As `name`, without white space. Source: TikTok's Segment destination, `first_name`; Snapchat `fn`."""
     return _drop(_lower(text), _NO_PUNCTUATION_NO_SPACE)
+
+
+_TITLES = re.compile(r"(?:(?:mr|mrs|ms|dr)\.(?:\s+|$))+")
+_SUFFIXES = re.compile(r"(?:(?:,\s*|\s+)(?:[js]r\.?|2nd|3rd|ii|iii|iv|v|vi|cpa|dc|dds|vm|jd|md|phd))+$")
+
+
+def given_name(text: str) -> str:
+    """As `name`, without "Mrs." and the like; inner spaces stay.
+
+    Source: Google, Data Manager API, AddressInfo ("no punctuation, no leading or trailing whitespace") and "Format user
+    data" ("Don't include prefixes such as Mrs."); its Java library for the list. Older ones took inner spaces out.
+    """
+    normal = _lower(text)
+    return name(normal[found.end() :] if (found := _TITLES.match(normal)) else normal)
+
+
+def family_name(text: str) -> str:
+    """As `name`, without "Jr." and the like; inner spaces stay. Source: as `given_name`."""
+    return name(_SUFFIXES.sub("", _lower(text)))
 
 
 @lru_cache(maxsize=_SMALL)

@@ -13,6 +13,7 @@ import msgspec
 
 from destinations.masking import masked
 from destinations.platforms import base, identity
+from destinations.platforms._contents import contents_of, ids_of
 from destinations.platforms._names import by_native, words
 from destinations.platforms.base import Built, Config, Field, Item, Outcome, Request, Response, Result, Skip
 from events.payload import Payload
@@ -164,6 +165,10 @@ class Meta(base.Platform):
             event["referrer_url"] = payload.referrer
         if custom := _custom_data(item):
             event["custom_data"] = custom
+            if payload.lead_event_source and event["action_source"] == "system_generated":
+                # A lead of a CRM: "event_source: crm" beside "lead_event_source", the CRM's name. Source: Meta,
+                # "Conversions API for CRM Integration", payload specification.
+                custom["event_source"] = "crm"
         if limits := LDU.get(config.get("ldu_mode", "")):
             event["data_processing_options"] = ["LDU"]
             event["data_processing_options_country"], event["data_processing_options_state"] = limits
@@ -266,8 +271,13 @@ def _custom_data(item: Item) -> dict[str, Any]:
         custom["value"], custom["currency"] = amount
     if order_id := payload.order_id or payload.transaction_id:
         custom["order_id"] = order_id
-    if content_ids := payload.content_ids or ([payload.content_id] if payload.content_id else []):
+    contents = contents_of(payload)
+    if content_ids := ids_of(payload, contents):
         custom["content_ids"] = content_ids
+    if contents:  # "id and quantity are the required fields": Meta Pixel, "Object Properties"
+        custom["contents"] = [
+            {"id": one.id, "quantity": one.quantity or 1} | one.named(price="item_price") for one in contents
+        ]
     if payload.content_type in ("product", "product_group"):  # the only two Meta knows
         custom["content_type"] = payload.content_type
     if item.native_name == "ViewContent" and item.event in CATEGORY:

@@ -17,6 +17,7 @@ import msgspec
 from destinations.masking import masked
 from destinations.platforms import _microsoft_offline as offline
 from destinations.platforms import base, identity
+from destinations.platforms._contents import contents_of, ids_of
 from destinations.platforms._names import NAMES, by_native, snake, words
 from destinations.platforms.base import Built, Config, Field, Item, Outcome, Request, Response, Result, Skip
 from events.payload import Payload
@@ -249,9 +250,12 @@ def _custom_data(item: Item) -> dict[str, Any]:
         custom["eventCategory"] = payload.content_category
     if payload.content_name:
         custom["eventLabel"] = payload.content_name
-    if content_ids := payload.content_ids or ([payload.content_id] if payload.content_id else []):
-        items: list[dict[str, Any]] = [{"id": content_id} for content_id in content_ids]
-        if len(items) == 1:  # name and count belong to a single item
+    contents = contents_of(payload)
+    if content_ids := ids_of(payload, contents):
+        names = {"id": "id", "name": "name", "price": "price", "quantity": "quantity"}
+        items: list[dict[str, Any]] = [one.named(**names) for one in contents]
+        items = items or [{"id": content_id} for content_id in content_ids]
+        if len(items) == 1 and not contents:  # name and count belong to a single item
             if payload.content_name:
                 items[0]["name"] = payload.content_name
             if payload.num_items:

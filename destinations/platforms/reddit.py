@@ -14,6 +14,7 @@ from urllib.parse import unquote
 import msgspec
 
 from destinations.platforms import base, identity
+from destinations.platforms._contents import Content, contents_of, ids_of
 from destinations.platforms._names import NAMES, by_native, words
 from destinations.platforms._reddit_answers import Login, outcomes, user_agent, uses_oauth
 from destinations.platforms.base import Built, Config, Field, Item, Outcome, Request, Response, Skip
@@ -233,23 +234,25 @@ def _metadata(item: Item, tracking_type: str) -> dict[str, Any]:
         metadata["value"], metadata["currency"] = amount  # major units, unlike v2
     if tracking_type in WITH_ITEM_COUNT and payload.num_items is not None:
         metadata["item_count"] = payload.num_items
-    if ids := payload.content_ids or ([payload.content_id] if payload.content_id else []):
-        metadata["products"] = _products(item, ids, tracking_type)
+    contents = contents_of(payload)
+    if ids := ids_of(payload, contents):
+        metadata["products"] = _products(item, ids, contents, tracking_type)
     return metadata
 
 
-def _products(item: Item, ids: list[str], tracking_type: str) -> list[dict[str, Any]]:
-    """A product must have an id; name and quantity are those of a single one."""
+def _products(item: Item, ids: list[str], contents: list[Content], tracking_type: str) -> list[dict[str, Any]]:
+    """Those that the sender listed, else one for each id; the event's name and count are those of a single one."""
     payload = item.payload
-    products: list[dict[str, Any]] = [{"id": one} for one in ids]
+    names = {"id": "id", "name": "name", "category": "category", "quantity": "quantity", "price": "item_price"}
+    products: list[dict[str, Any]] = [one.named(**names) for one in contents] or [{"id": one} for one in ids]
     if len(products) == 1 and payload.content_name:
-        products[0]["name"] = payload.content_name
+        products[0].setdefault("name", payload.content_name)
     category = payload.content_category
     if category is None and tracking_type == "VIEW_CONTENT":
         category = CATEGORY.get(item.event)
     if category:
         for product in products:
-            product["category"] = category
+            product.setdefault("category", category)
     if len(products) == 1 and payload.num_items:
-        products[0]["quantity"] = payload.num_items
+        products[0].setdefault("quantity", payload.num_items)
     return products

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 import msgspec
 
 from destinations.platforms import base, identity
+from destinations.platforms._contents import contents_of, ids_of
 from destinations.platforms._names import by_native, words
 from destinations.platforms._tiktok_answers import outcomes
 from destinations.platforms.base import Built, Config, Field, Item, Outcome, Request, Response, Skip
@@ -48,6 +49,12 @@ EVENTS = by_native({
 
 # Four events become ViewContent; the category tells them apart in Events Manager.
 CATEGORY = {"HighIntentPageView": "high_intent", "IntegrationViewed": "integration", "ApiDocsViewed": "api_docs"}
+
+CONTENT = {
+    "id": "content_id", "name": "content_name", "category": "content_category", "brand": "brand", "price": "price",
+    "quantity": "quantity",
+}  # fmt: skip
+"""Our names of what is known of a content → TikTok's."""
 
 USER_RULES: dict[str, Callable[[str], str]] = {
     "email": identity.email,
@@ -230,9 +237,10 @@ def _properties(item: Item) -> dict[str, Any]:
     properties: dict[str, Any] = {}
     if amount := base.value_of(item):
         properties["value"], properties["currency"] = amount
-    ids = payload.content_ids or ([payload.content_id] if payload.content_id else [])
-    contents: list[dict[str, Any]] = [{"content_id": one} for one in ids]
-    if len(contents) <= 1:  # a name and a quantity are those of one content
+    listed = contents_of(payload)
+    ids = ids_of(payload, listed)
+    contents: list[dict[str, Any]] = [one.named(**CONTENT) for one in listed] or [{"content_id": one} for one in ids]
+    if not listed and len(contents) <= 1:  # a name and a quantity are those of one content
         content = contents[0] if contents else {}
         if payload.content_name:
             content["content_name"] = payload.content_name
@@ -244,7 +252,7 @@ def _properties(item: Item) -> dict[str, Any]:
         category = CATEGORY.get(item.event)
     if category:
         for content in contents:
-            content["content_category"] = category
+            content.setdefault("content_category", category)
     if contents[0]:
         properties["contents"] = contents
     if ids:

@@ -20,6 +20,7 @@ from oauthlib.oauth1 import Client
 
 from destinations.masking import masked
 from destinations.platforms import base, identity
+from destinations.platforms._contents import contents_of
 from destinations.platforms._names import by_native, words
 from destinations.platforms.base import Built, Config, Field, Item, NativeId, Outcome, Request, Response, Result, Skip
 from events.payload import Payload
@@ -256,6 +257,10 @@ def _contents(payload: Payload) -> list[dict[str, Any]]:
     category ("Pet supplies").
     """
     content_type = payload.content_type or payload.content_category
+    if contents := contents_of(payload):
+        names = {"id": "content_id", "name": "content_name", "price": "content_price", "quantity": "num_items"}
+        common = {"content_type": content_type} if content_type else {}
+        return [common | one.named(category="content_type", **names) for one in contents]
     if len(payload.content_ids) > 1:
         common = {"content_type": content_type} if content_type else {}
         return [{"content_id": content_id} | common for content_id in payload.content_ids]

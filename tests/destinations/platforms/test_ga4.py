@@ -142,6 +142,10 @@ def test_the_client_id(properties: dict[str, Any], expected: str) -> None:
     assert sent(properties=properties)["client_id"] == expected
 
 
+def test_the_cookie_of_the_tag_as_anonymous_id_gives_its_client() -> None:
+    assert sent(anonymous_id="GA1.1.1116446470.1795400000")["client_id"] == "1116446470.1795400000"
+
+
 def test_the_anonymous_id_may_be_kept_out() -> None:
     assert skipped({"client_id_fallback": "none"}) == "no_identity"
     assert sent(config={"client_id_fallback": "none"}, properties={"_ga": "GA1.1.1.2"})["client_id"] == "1.2"

@@ -64,6 +64,8 @@ def test_email_variants_differ_by_vendor() -> None:
     assert identity.email(sent) == "jane.doe+promo@example.com"
     assert identity.email_without_gmail_dots(sent) == "jane.doe+promo@example.com"
     assert identity.email_without_gmail_dots("Jane.D.Oe+x@GoogleMail.com") == "janedoe+x@googlemail.com"
+    assert identity.email_without_gmail_dots_and_tag(sent) == "jane.doe+promo@example.com"
+    assert identity.email_without_gmail_dots_and_tag("+@gmail.com") == ""
     assert identity.email_without_dots_and_tag(sent) == "janedoe@example.com"
     assert (
         identity.hashed(identity.email_without_dots_and_tag(sent))
@@ -72,6 +74,21 @@ def test_email_variants_differ_by_vendor() -> None:
     assert identity.email_alphanumeric("Al.ice$+Apple@Example.Com") == "alice@example.com"
     assert identity.hashed("alice@example.com") == "ff8d9819fc0e12bf0d24892e45987e249a28dce836a85cad60e28eaaa8c6d976"
     assert identity.email_without_spaces(" ada @ exam ple.com") == "ada@example.com"
+
+
+def test_google_drops_the_tag_of_gmail_addresses() -> None:
+    """The two examples of "Format user data" of the Data Manager API."""
+    normalise = identity.email_without_gmail_dots_and_tag
+    assert normalise("cloudy.sanfrancisco+shopping@gmail.com") == "cloudysanfrancisco@gmail.com"
+    assert normalise("user.name+NYC@Example.com") == "user.name+nyc@example.com"
+
+
+def test_google_takes_names_without_titles_and_with_inner_spaces() -> None:
+    assert identity.given_name("Mrs. Ada María") == "ada maría"
+    assert identity.given_name("Drew") == "drew"
+    assert identity.family_name("García Márquez") == "garcía márquez"
+    assert identity.family_name("O'Neill, Jr., DDS") == "oneill"
+    assert identity.family_name("King III") == "king"
 
 
 @pytest.mark.parametrize("sent", ["", "   ", "n/a", "none", "a b@c.d", "@example.com", "ada@", "a@b@c"])
@@ -92,12 +109,15 @@ def test_only_a_whole_hash_counts_as_hashed(length: int) -> None:
         identity.email,
         identity.email_without_spaces,
         identity.email_without_gmail_dots,
+        identity.email_without_gmail_dots_and_tag,
         identity.email_without_dots_and_tag,
         identity.email_alphanumeric,
         identity.phone_e164,
         identity.phone_digits,
         identity.name,
         identity.name_compact,
+        identity.given_name,
+        identity.family_name,
         identity.city,
         identity.state,
         identity.postal_code,

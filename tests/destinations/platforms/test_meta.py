@@ -272,3 +272,11 @@ def test_details_are_equal_for_equal_causes_and_carry_no_identity() -> None:
     outcome = refused(100, 1, error_user_msg="bad value ada@example.com", fbtrace_id="AbC")
     assert "ada@" not in outcome.detail
     assert outcome == refused(100, 1, error_user_msg="bad value ada@example.com", fbtrace_id="XyZ")
+
+
+def test_a_lead_of_a_crm_says_so() -> None:
+    """Meta, "Conversions API for CRM Integration": `event_source` and `lead_event_source`, `system_generated`."""
+    fields = {"email": "a@b.co", "lead_id": "525645896321548", "lead_event_source": "HubSpot"}
+    event = body(only(META.build([item("LeadCaptured", META, **fields)], CONFIG["meta"], NOW)))["data"][0]
+    assert event["action_source"] == "system_generated"
+    assert event["custom_data"] == {"lead_event_source": "HubSpot", "event_source": "crm"}
