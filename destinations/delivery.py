@@ -33,7 +33,7 @@ from destinations.platforms.base import (
     Result,
     Skip,
 )
-from destinations.queue import LEASE_SECONDS, Claimed, Settled, claim, has_due, record
+from destinations.queue import LEASE_SECONDS, Claimed, Settled, batch_of, claim, has_due, record
 from routing import snapshot, toggles
 from routing.policy import DestinationRule
 from trackstack_site import tracing
@@ -50,6 +50,8 @@ TASK_SECONDS = 20.0
 LOOK_SECONDS = 0.5
 """How often a run looks whether the routing changed under way."""
 DELIVER_TASK = "destinations.deliver"
+MOST_LOGGED = 20
+"""Traces named in the log line of an attempt."""
 
 
 def deliver_due(destination_id: int) -> int:
@@ -121,6 +123,7 @@ class Run:
         self.flushed_at = time.monotonic()
         self.is_stopped = False
         self.version = 0
+        self.traces: dict[int, str] | None = None
         self.looked_at = time.monotonic()
 
     def go(self) -> None:
@@ -267,8 +270,8 @@ class Run:
         not, which of the dependents are to be tried again without the others.
         """
         started_at = datetime.now(UTC)
-        links = queue.trace_ids(self.rows[item.key] for item in request.items) if tracing.is_on() else ()
-        with tracing.span("deliver", links=links, destination=self.destination.name, events=len(request.items)):
+        traces = self._traces(request)
+        with tracing.span("deliver", links=traces, destination=self.destination.name, events=len(request.items)):
             answer, latency_ms = outgoing.send(self.destination, request)
         if isinstance(answer, Response):
             outcomes = self._parse(request, answer)
@@ -277,6 +280,7 @@ class Run:
             outcomes = [Outcome(result=result, detail=answer.sentence)] * len(request.items)
         attempt = self._note(request, answer, outcomes, started_at, latency_ms)
         self.attempts.append(attempt)
+        self._log(attempt, traces)
         is_done = all(outcome.result == Result.OK for outcome in outcomes)
         to_split: list[Item] = []
         failed: set[int] = set()
@@ -304,6 +308,25 @@ class Run:
             self._send_items(to_split[:half])
             self._send_items(to_split[half:])
         return is_done, [] if is_done else [item for item in dependents if item.key not in failed]
+
+    def _traces(self, request: Request) -> list[str]:
+        """The traces of the requests that brought its events, each once; read once a claim."""
+        if self.traces is None:
+            self.traces = queue.trace_ids(self.rows)
+        known = self.traces
+        return list(dict.fromkeys(known[batch] for item in request.items if (batch := batch_of(item.key)) in known))
+
+    def _log(self, attempt: Attempt, traces: list[str]) -> None:
+        level = logging.INFO if attempt.outcome == Result.OK else logging.WARNING
+        said = {
+            "destination": self.destination.name,
+            "status": attempt.status,
+            "outcome": attempt.outcome,
+            "events": len(attempt.delivery_ids),
+            "latencyMs": attempt.latency_ms,
+            "traceIds": traces[:MOST_LOGGED],
+        }
+        logger.log(level, "attempt", extra=said)
 
     def _carry(self, item: Item, attempt: Attempt) -> None:
         """Remember an attempt that carried an item without deciding its fate."""

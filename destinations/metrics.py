@@ -22,6 +22,7 @@ from prometheus_client.registry import Collector
 
 from destinations import health, minutes, standing
 from destinations.models import Destination, Span
+from events import rejections
 
 RECENT_DAYS = 3
 REMEMBER_SECONDS = 600.0
@@ -137,6 +138,9 @@ def _latency(destinations: dict[int, Destination]) -> GaugeHistogramMetricFamily
 
 
 def _arrivals() -> Iterator[Any]:
+    ever = CounterMetricFamily("trackstack_events_rejected", "Events rejected, counted a minute late.", labels=["code"])
+    for code, count in rejections.totals().items():
+        ever.add_metric([code], count)
     rejected = GaugeMetricFamily(
         "trackstack_events_rejected_recent", f"Rejected in the last {REJECTED_MINUTES} minutes.", labels=["code"]
     )
@@ -151,7 +155,7 @@ def _arrivals() -> Iterator[Any]:
             alerts.add_metric([kind], count)
         cursor.execute("SELECT count(*) FROM events_ingestbatch WHERE routed_at IS NULL")
         unrouted.add_metric([], cursor.fetchone()[0])
-    yield from (rejected, alerts, unrouted)
+    yield from (ever, rejected, alerts, unrouted)
 
 
 @cache

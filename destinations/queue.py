@@ -134,12 +134,16 @@ def _events(pks: Sequence[int]) -> dict[int, EventRow]:
     return found
 
 
-def trace_ids(rows: Iterable[Claimed]) -> list[str]:
-    """The traces of the requests that brought these events, each once."""
-    batches = {row.id >> DESTINATION_BITS >> POSITION_BITS for row in islice(rows, 1000)}
+def batch_of(delivery_id: int) -> int:
+    return delivery_id >> DESTINATION_BITS >> POSITION_BITS
+
+
+def trace_ids(delivery_ids: Iterable[int]) -> dict[int, str]:
+    """Batch → the trace of the request that brought it, for the events of these deliveries."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT DISTINCT trace_id FROM events_ingestbatch WHERE id = ANY(%s)", [sorted(batches)])
-        return [row[0] for row in cursor.fetchall()]
+        batches = _array({batch_of(one) for one in delivery_ids})
+        cursor.execute("SELECT id, trace_id FROM events_ingestbatch WHERE id = ANY(%s::bigint[])", [batches])
+        return dict(cursor.fetchall())
 
 
 def forget() -> None:

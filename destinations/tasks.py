@@ -8,7 +8,7 @@ from django.db import connection
 from destinations import alerts, ledger, minutes, notices, replays, retention
 from destinations.delivery import DELIVER_TASK, deliver_due
 from destinations.queue import due_destinations
-from events import lookup
+from events import lookup, rejections
 from trackstack_site.nudge import nudge
 
 ROUTE_TASK = "routing.route_batches"
@@ -34,10 +34,11 @@ def sweep() -> None:
 
 @shared_task(name="destinations.fold_ledger")
 def fold_ledger() -> None:
-    """Fold the small entries of the ledger and of the minutes into totals, note the lag, index what is new."""
+    """Fold the small entries of ledger and minutes into totals, count rejections, note the lag, index what is new."""
     for _ in range(FOLDS_PER_RUN):
         if not ledger.fold():
             break
+    rejections.count_totals()
     lookup.summarize()
     lookup.refresh()
     minutes.note_lag()

@@ -225,6 +225,17 @@ class RejectedEvent(models.Model):
         return self.sentence
 
 
+class RejectedTotal(models.Model):
+    """How many events were ever rejected with a code, however many of them retention has forgotten."""
+
+    code = models.CharField(max_length=32, primary_key=True)
+    count = models.BigIntegerField()
+    counted_to = models.DateTimeField(help_text="Rejections received up to then are counted; the same for every code.")
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.count}"
+
+
 class QualityCursor(models.Model):
     """Up to which event `events.quality` has looked."""
 

@@ -6,13 +6,13 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from events import contract, masked_json
 from events.fields import TS_ALIASES
 from events.ingest import Receipt, Sender, accept_batch
-from events.models import RejectedEvent
+from events.models import RejectedEvent, RejectedTotal
 
 PAGE_SIZE = 50
 COUNTED = 20_000
@@ -23,6 +23,37 @@ SELECT code, count(*), max(received_at)
 FROM (SELECT code, received_at, resubmitted_at FROM events_rejectedevent ORDER BY id DESC LIMIT %s) newest
 WHERE resubmitted_at IS NULL GROUP BY code ORDER BY count(*) DESC, code
 """
+
+
+# A minute late, so that no transaction is still under way that would put a rejection before the mark. The row without a
+# code keeps the mark while there are no others.
+TOTAL_SQL = """
+WITH mark AS (
+    SELECT coalesce(max(counted_to), '-infinity') AS since, statement_timestamp() - interval '60 seconds' AS until
+    FROM events_rejectedtotal
+), found AS (
+    SELECT code, count(*) FROM events_rejectedevent, mark WHERE received_at > since AND received_at <= until GROUP BY 1
+    UNION ALL SELECT '', 0
+)
+INSERT INTO events_rejectedtotal AS total (code, count, counted_to)
+SELECT code, count, until FROM found, mark
+ON CONFLICT (code) DO UPDATE SET count = total.count + excluded.count, counted_to = excluded.counted_to
+"""
+TOTAL_LOCK = 7_305_002
+"""Of pg_try_advisory_xact_lock: two at once would count the same rejections twice."""
+
+
+def count_totals() -> None:
+    """Add what was rejected since the last time to the totals. Idempotent; beat calls it more often than retention."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [TOTAL_LOCK])
+        if cursor.fetchone()[0]:
+            cursor.execute(TOTAL_SQL)
+
+
+def totals() -> dict[str, int]:
+    """Code → events rejected with it since ever, up to a minute or two ago."""
+    return dict(RejectedTotal.objects.exclude(code="").values_list("code", "count"))
 
 
 class Unmended(ValueError):

@@ -42,8 +42,12 @@ class JsonFormatter(logging.Formatter):
         if current := trace_id.get():
             line["traceId"] = current
         for key, value in record.__dict__.items():
-            if key not in self._standard and isinstance(value, str | int | float | bool | type(None)):
+            if key in self._standard:
+                continue
+            if isinstance(value, str | int | float | bool | type(None)):
                 line[key] = redact(value) if isinstance(value, str) else value
+            elif isinstance(value, list):
+                line[key] = [redact(str(one)) for one in value]
         if record.exc_info:
             line["exception"] = redact(self.formatException(record.exc_info))
         return json.dumps(line, default=str)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import threading
 from typing import Any
 
@@ -35,11 +36,27 @@ from events.keys import split_key
 from events.models import Source
 from trackstack_site import tracing
 
+logger = logging.getLogger(__name__)
+
 PREFLIGHT_SECONDS = 600
 SLOT_WAIT_SECONDS = 0.25
 # Fewer than the process has threads: when the database stalls, the others go on answering, with 503 and at once,
 # instead of every request piling up behind it.
 _slots = threading.BoundedSemaphore(max(1, settings.WEB_THREADS - 2))
+
+
+def _log(receipt: Receipt, sender: Sender) -> None:
+    """A line a request, with its trace: always when something was left out, else where LOG_LEVEL is DEBUG."""
+    level = logging.INFO if receipt.rejected else logging.DEBUG
+    if logger.isEnabledFor(level):
+        said = {
+            "source": sender.source_id,
+            "accepted": receipt.accepted,
+            "duplicates": receipt.duplicates,
+            "rejected": len(receipt.rejected),
+            "codes": sorted({one.code for one in receipt.rejected}),
+        }
+        logger.log(level, "ingest", extra=said)
 
 
 class JSONOnly(BaseContentNegotiation):
@@ -100,6 +117,7 @@ class EventsView(APIView):
         finally:
             _slots.release()
         note_use(key)
+        _log(receipt, sender)
         if receipt.rejected and not receipt.accepted and not receipt.duplicates:
             raise Problem(
                 422,

@@ -14,7 +14,9 @@ from django.utils import timezone
 
 from destinations import metrics
 from destinations.models import DeliveryMinute, Hold, LedgerEntry, Span
+from events import rejections
 from events.ingest import Sender, accept_batch
+from events.models import RejectedEvent, RejectedTotal
 from routing.dispatch import route_due
 from tests import factories
 
@@ -62,6 +64,33 @@ def test_books_standing_rejections_and_latency() -> None:
     assert value(text, "trackstack_alerts_open", rule="lag") == 0
     assert value(text, "trackstack_attempt_latency_seconds_bucket", destination="Pixel", le="0.02") == 2
     assert value(text, "trackstack_attempt_latency_seconds_bucket", destination="Pixel", le=r"+Inf") == 3
+
+
+def test_rejections_are_counted_once_and_outlive_what_is_forgotten() -> None:
+    sender = Sender(source_id=factories.make_source().pk, trace_id="m" * 32)
+
+    def reject(count: int) -> None:
+        accept_batch(json.dumps([factories.event("signup", f"bad{n}") for n in range(count)]).encode(), sender)
+
+    rejections.count_totals()
+    assert rejections.totals() == {}
+    reject(3)
+    rejections.count_totals()
+    assert rejections.totals() == {}, "a transaction may still be under way that puts one before the mark"
+    RejectedEvent.objects.update(received_at=timezone.now() - timedelta(seconds=90))
+    RejectedTotal.objects.update(counted_to=timezone.now() - timedelta(seconds=95))
+    for _ in range(2):
+        rejections.count_totals()
+    assert value(scrape(), "trackstack_events_rejected_total", code="unknown_name") == 3
+    RejectedEvent.objects.all().delete()
+    reject(2)
+    RejectedEvent.objects.update(received_at=timezone.now() - timedelta(seconds=10))
+    RejectedTotal.objects.update(counted_to=timezone.now() - timedelta(seconds=70))
+    rejections.count_totals()
+    assert rejections.totals() == {"unknown_name": 3}
+    RejectedEvent.objects.update(received_at=timezone.now() - timedelta(seconds=65))
+    rejections.count_totals()
+    assert rejections.totals() == {"unknown_name": 5}
 
 
 def test_the_past_is_summed_once(django_assert_num_queries: Any) -> None:
