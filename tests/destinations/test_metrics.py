@@ -89,6 +89,7 @@ def test_rejections_are_counted_once_and_outlive_what_is_forgotten() -> None:
     rejections.count_totals()
     assert rejections.totals() == {"unknown_name": 3}
     RejectedEvent.objects.update(received_at=timezone.now() - timedelta(seconds=65))
+    RejectedTotal.objects.update(counted_to=timezone.now() - timedelta(seconds=70))
     rejections.count_totals()
     assert rejections.totals() == {"unknown_name": 5}
 
