@@ -14,7 +14,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from destinations import replays
+from destinations import changes, platforms, replays, retention
 from destinations.models import (
     DESTINATION_BITS,
     Delivery,
@@ -30,7 +30,7 @@ from destinations.models import (
 from destinations.replays import Plan
 from events.ingest import Sender, accept_batch
 from events.models import Event, IngestBatch, Source
-from routing import toggles
+from routing import snapshot, toggles
 from routing.dispatch import route_due
 from routing.models import RoutingChange
 from tests import factories
@@ -199,6 +199,40 @@ def test_a_backfill_leaves_what_the_event_itself_lacks() -> None:
     replay = go(Plan(ReplayKind.MISSED, meta))
     assert (replay.moved, replay.left) == (1, {"no_identity": 1, replays.DEAD_LETTER: 1})
     assert books(meta) == recount(meta) == {"received": 3, "skipped no_identity": 1, "dead refused": 1}
+
+
+def test_a_backfill_never_sends_again_what_was_delivered_and_forgotten(settings: Any) -> None:
+    settings.RETENTION_DAYS = {"deliveries": 180}
+    hook = factories.make_destination("webhook")
+    toggles.apply(hook, on={"SignUp": True, "Purchase": False})
+    send(factories.event("SignUp", "sent"), factories.event("Purchase", "missed"))
+    settle(hook, State.DELIVERED)
+    long_ago = timezone.now() - timedelta(days=200)
+    Event.objects.update(received_at=long_ago, occurred_at=long_ago)
+    IngestBatch.objects.update(received_at=long_ago)
+    Delivery.objects.update(created_at=long_ago)
+    retention.forget_old()
+    assert not Delivery.objects.filter(destination=hook).exists()
+
+    toggles.apply(hook, on={"Purchase": True})
+    plan = Plan(ReplayKind.MISSED, hook)
+    assert replays.estimate(plan).left == {replays.FORGOTTEN: 1}
+    replay = go(plan)
+    assert (replay.moved, replay.left) == (1, {replays.FORGOTTEN: 1})
+    assert Delivery.objects.get(destination=hook).event.event_id == "missed"
+    assert books(hook) == {"received": 2, "delivered": 1}
+
+
+def test_a_destination_that_was_not_asked_yet_gets_what_came_in_the_moment_it_was_made() -> None:
+    early = snapshot.current().version
+    send(factories.event("SignUp", "e1"))
+    webhook = platforms.get("webhook")
+    config = webhook.example_config()
+    hook = changes.create(webhook, name="Hook", is_sandbox=True, config=config, sources=None, user=None)
+    # A worker routed with what it had read before, and its clock is ahead of the one that made the destination.
+    IngestBatch.objects.update(routing_version=early, routed_at=timezone.now() + timedelta(seconds=1))
+    assert go(Plan(ReplayKind.MISSED, hook)).moved == 1
+    assert books(hook) == recount(hook) == {"received": 1}
 
 
 def test_the_rate_bounds_a_turn_and_a_step_leaves_off_where_it_ended(monkeypatch: pytest.MonkeyPatch) -> None:
