@@ -1,8 +1,8 @@
 """The circuit breaker: what a destination that fails as a whole is spared, and what its rows are.
 
 Each failed request makes the destination wait a little longer before the next. After OPEN_AFTER of them in a row the
-breaker is open: one row at a time probes the platform, and the rows lose no tries while it does not answer. They wait
-in their order, like those of a paused destination. The first request that is taken closes it, and what waited drains.
+breaker is open: one row at a time probes the platform, any of the first, and the rows lose no tries while it does not
+answer. They wait in their order, like those of a paused destination. The first request that is taken closes it, and what waited drains.
 
 Its state stands in the destination's row, so it is the same for all workers and survives them.
 """
@@ -45,6 +45,11 @@ def may_probe(destination: Destination) -> bool:
     with connection.cursor() as cursor:
         cursor.execute(PROBE_SQL, [settings.HTTP_TIMEOUT_SECONDS + 5, destination.pk])
         return bool(cursor.rowcount)
+
+
+def give_back(destination: Destination) -> None:
+    """The right to probe was not used: the next row may have it at once."""
+    Destination.objects.filter(pk=destination.pk).exclude(breaker_since=None).update(backoff_until=None)
 
 
 def note(destination: Destination, outcomes: Sequence[Outcome]) -> bool:

@@ -33,7 +33,7 @@ from destinations.platforms.base import (
     Result,
     Skip,
 )
-from destinations.queue import LEASE_SECONDS, Claimed, Settled, claim, has_due, record
+from destinations.queue import LEASE_SECONDS, Claimed, Settled, claim, claim_probe, has_due, record
 from routing import snapshot, toggles
 from routing.policy import DestinationRule
 from trackstack_site import tracing
@@ -90,14 +90,24 @@ def deliver_once(destination_id: int) -> int:
     ):
         return 0
     platform = destination.platform
-    limit = max(MIN_CLAIM, min(platform.batch_limit, MAX_CLAIM))
     if destination.breaker_since is not None and destination.is_enabled:
-        if not breaker.may_probe(destination):
-            return 0
-        limit = 1
-    rows = claim(destination_id, limit)
+        return _probe(destination, platform)
+    rows = claim(destination_id, max(MIN_CLAIM, min(platform.batch_limit, MAX_CLAIM)))
     if rows:
         Run(destination, platform, rows).go()
+    return len(rows)
+
+
+def _probe(destination: Destination, platform: Platform) -> int:
+    """One row, when it is time for one. A row that needed no request (it is skipped, or too old) told us nothing."""
+    if not breaker.may_probe(destination):
+        return 0
+    rows = claim_probe(destination.pk)
+    if rows:
+        run = Run(destination, platform, rows)
+        run.go()
+        if not run.has_asked and not run.is_stopped:
+            breaker.give_back(destination)
     return len(rows)
 
 
@@ -120,6 +130,8 @@ class Run:
         """Delivery id → the refused batches it was in, before its batch was split."""
         self.flushed_at = time.monotonic()
         self.is_stopped = False
+        self.has_asked = False
+        """Whether a request was made."""
         self.version = 0
         self.looked_at = time.monotonic()
 
@@ -266,6 +278,7 @@ class Run:
         """Send one request and take its outcomes. For one that others depend on: whether all of it succeeded, and if
         not, which of the dependents are to be tried again without the others.
         """
+        self.has_asked = True
         started_at = datetime.now(UTC)
         links = queue.trace_ids(self.rows[item.key] for item in request.items) if tracing.is_on() else ()
         with tracing.span("deliver", links=links, destination=self.destination.name, events=len(request.items)):

@@ -77,12 +77,15 @@ class Settled(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Its request was refused for another event: a request without that one goes out at once."""
 
 
-CLAIM_SQL = """
-WITH due AS MATERIALIZED (
+DUE_SQL = """
     SELECT id FROM destinations_delivery
     WHERE destination_id = %s AND state = 1 AND due_at <= statement_timestamp()
-    ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED
-)
+    ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED"""
+PROBED_AMONG = 10
+# Any of the first ones: the very first may be what breaks the platform, and would keep the others waiting for ever.
+PROBE_SQL = f"SELECT id FROM ({DUE_SQL}) AS first_ones ORDER BY random() LIMIT 1"
+CLAIM_SQL = """
+WITH due AS MATERIALIZED ({due})
 UPDATE destinations_delivery d SET due_at = statement_timestamp() + make_interval(secs => %s), tries = d.tries + 1
 FROM due WHERE d.id = due.id
 RETURNING d.id, d.tries, round(extract(epoch FROM d.created_at) * 1000)::bigint
@@ -101,8 +104,17 @@ _remembering = threading.Lock()
 
 def claim(destination_id: int, limit: int) -> list[Claimed]:
     """Lease up to `limit` due rows, oldest first."""
+    return _lease(CLAIM_SQL.format(due=DUE_SQL), destination_id, limit)
+
+
+def claim_probe(destination_id: int) -> list[Claimed]:
+    """Lease one of the first due rows, whichever; none when nothing is due."""
+    return _lease(CLAIM_SQL.format(due=PROBE_SQL), destination_id, PROBED_AMONG)
+
+
+def _lease(sql: str, destination_id: int, limit: int) -> list[Claimed]:
     with connection.cursor() as cursor:
-        cursor.execute(CLAIM_SQL, [destination_id, limit, LEASE_SECONDS])
+        cursor.execute(sql, [destination_id, limit, LEASE_SECONDS])
         leased = sorted(cursor.fetchall())
     events = _events([row[0] >> DESTINATION_BITS for row in leased])
     # Retention keeps an event as long as a delivery of it waits; should one be gone all the same, its rows lapse.
