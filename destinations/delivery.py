@@ -402,7 +402,7 @@ class Run:
             self._settle(row, State.WAITING, "", detail, due_at=verdict.at, attempt=attempt)
 
     def _watch(self, outcomes: Sequence[Outcome]) -> None:
-        self.is_stopped = breaker.note(self.destination, outcomes) or self.is_stopped
+        self.is_stopped = breaker.note(self.destination, outcomes, self.secrets) or self.is_stopped
 
     def _hold(self, hold: Hold, detail: str) -> None:
         self.is_stopped = True

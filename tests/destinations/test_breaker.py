@@ -137,6 +137,21 @@ def test_a_probe_that_needed_no_request_is_not_waited_for(sandbox: Sandbox) -> N
     assert (meta.breaker_since, meta.failures) == (None, 0)
 
 
+def test_what_the_platform_repeats_of_secrets_and_persons_is_not_kept(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meta = make_destination("meta", name="Pixel")
+    token = meta.secrets["access_token"]
+    owe("e1")
+    said = f"Service temporarily unavailable for token {token} and ada@example.com"
+    body = json.dumps({"error": {"message": said, "code": 2, "is_transient": True}}).encode()
+    monkeypatch.setattr(delivery.outgoing, "send", lambda *_: (Response(status=503, body=body), 1))
+    break_it(meta)
+    assert "temporarily unavailable" in meta.breaker_detail
+    kept = [meta.breaker_detail, *RoutingChange.objects.get(action="breaker").sentences]
+    assert not [text for text in kept if token in text or "ada@" in text]
+
+
 def test_only_one_worker_probes(sandbox: Sandbox) -> None:
     meta = make_destination("meta", breaker_since=timezone.now(), failures=9)
     assert breaker.may_probe(meta)
