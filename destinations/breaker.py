@@ -2,7 +2,8 @@
 
 Each failed request makes the destination wait a little longer before the next. After OPEN_AFTER of them in a row the
 breaker is open: one row at a time probes the platform, any of the first, and the rows lose no tries while it does not
-answer. They wait in their order, like those of a paused destination. The first request that is taken closes it, and what waited drains.
+answer. They wait in their order, like those of a paused destination. The first request that is taken closes it, and
+what waited drains.
 
 Its state stands in the destination's row, so it is the same for all workers and survives them.
 """
