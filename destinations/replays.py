@@ -216,6 +216,14 @@ def _verdict(plan: Plan, state: Snapshot, row: Sequence[Any], now_ms: int) -> st
     return state.decide(rule, source_id, name, consent, occurred_ms, now_ms).reason
 
 
+def check(plan: Plan) -> None:
+    """Raises ReplayError for what makes no sense."""
+    if plan.destination.platform.is_builtin:
+        raise ReplayError(f"{plan.destination.name} is built in and has every event already.")
+    if plan.kind == ReplayKind.MISSED and (plan.reason or plan.detail or plan.only):
+        raise ReplayError("Only dead deliveries can be chosen one by one or by the reason of their death.")
+
+
 def estimate(plan: Plan) -> Estimate:
     """What a start would do, found as a start finds it. Changes nothing; bounded in rows and in time."""
     state = snapshot.current()
@@ -239,8 +247,7 @@ def label(verdict: str) -> str:
 # --- Starting and steering ----------------------------------------------------------------------------------
 def start(plan: Plan, *, rate: int, user: Any, expected: int = 0) -> Replay:
     """Begin; the first rows move within seconds. Raises ReplayError. Audited."""
-    if plan.destination.platform.is_builtin:
-        raise ReplayError(f"{plan.destination.name} is built in and has every event already.")
+    check(plan)
     if not 1 <= rate <= RATES[-1]:
         raise ReplayError(f"The rate must be between 1 and {RATES[-1]} a second.")
     if len(plan.only) > MOST_CHOSEN:

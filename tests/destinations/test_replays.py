@@ -366,6 +366,17 @@ def test_chosen_rows_and_one_row() -> None:
     )
 
 
+def test_rows_of_two_destinations_are_not_quietly_halved() -> None:
+    one, two = factories.make_destination("meta", name="One"), factories.make_destination("meta", name="Two")
+    send(factories.event("SignUp", "a"))
+    for destination in (one, two):
+        settle(destination, State.DEAD, "refused")
+    keys = [str(row.pk) for row in Delivery.objects.filter(state=State.DEAD)]
+    html = client_with(group="Engineer").get(reverse("destinations:replay_new"), {"only": keys}).content.decode()
+    assert "1 of the chosen deliveries are of another destination" in html
+    assert "Send 1" not in html
+
+
 def test_nonsense_is_refused_with_a_sentence() -> None:
     client = client_with(group="Engineer")
     page = reverse("destinations:replay_new")
@@ -382,6 +393,13 @@ def test_nonsense_is_refused_with_a_sentence() -> None:
     assert not Replay.objects.exists()
     replay = replays.start(Plan(ReplayKind.DEAD, meta), rate=10, user=None)
     assert client.post(reverse("destinations:replay_steer", args=[replay.pk]), {"action": "explode"}).status_code == 400
+
+
+@pytest.mark.parametrize("key", ["²", "9" * 5000])
+def test_a_key_that_is_none_is_no_server_error(key: str) -> None:
+    client = client_with(group="Engineer")
+    assert client.get(reverse("destinations:replay_new"), {"only": key}).status_code == 200
+    assert client.post(reverse("destinations:replay_one"), {"delivery": key}).status_code == 404
 
 
 def test_a_destination_offers_to_send_the_last_days() -> None:
@@ -403,6 +421,17 @@ def test_the_command_says_and_starts(capsys: pytest.CaptureFixture[str]) -> None
     assert turn(Replay.objects.get()) == 1
     with pytest.raises(CommandError, match=r"There is no destination 'Nope'\. There are: .*Pixel"):
         call_command("replay", destination="Nope")
+
+
+def test_a_backfill_by_reason_of_death_is_refused_instead_of_sending_everything() -> None:
+    meta = factories.make_destination("meta", name="Pixel")
+    send(factories.event("FeatureUsed", "a"))
+    toggles.apply(meta, on={"FeatureUsed": True})
+    with pytest.raises(CommandError, match="reason"):
+        call_command("replay", destination="Pixel", missed=True, reason="exhausted")
+    assert not Replay.objects.exists()
+    with pytest.raises(replays.ReplayError, match="reason"):
+        replays.start(Plan(ReplayKind.MISSED, meta, reason="exhausted"), rate=10, user=None)
 
 
 def test_keys_fit() -> None:
