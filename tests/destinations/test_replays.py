@@ -377,6 +377,17 @@ def test_rows_of_two_destinations_are_not_quietly_halved() -> None:
     assert "Send 1" not in html
 
 
+def test_all_that_match_an_event_id_are_not_all_that_is_dead() -> None:
+    meta = factories.make_destination("meta")
+    send(factories.event("SignUp", "a"), factories.event("SignUp", "b"))
+    settle(meta, State.DEAD, "refused")
+    client, page = client_with(group="Engineer"), reverse("destinations:deliveries")
+    assert "Replay all that match" in client.get(page, {"destination": meta.pk}).content.decode()
+    html = client.get(page, {"destination": meta.pk, "event_id": "a"}).content.decode()
+    assert "Replay the chosen" in html
+    assert "Replay all that match" not in html, "a replay knows no event ids and would send both"
+
+
 def test_nonsense_is_refused_with_a_sentence() -> None:
     client = client_with(group="Engineer")
     page = reverse("destinations:replay_new")
