@@ -14,11 +14,12 @@ import logging
 import random
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import F
-from django.db.models.functions import Least, Now
+from django.db.models import DateTimeField, ExpressionWrapper, F
+from django.db.models.functions import Greatest, Least, Now
 from django.utils import timezone
 
 from destinations import masking, retry
@@ -69,13 +70,26 @@ def note(destination: Destination, outcomes: Sequence[Outcome], secrets: Sequenc
     return False
 
 
+def put_off(destination: Destination, seconds: float) -> None:
+    """Nothing is sent before these seconds are over."""
+    Destination.objects.filter(pk=destination.pk).update(backoff_until=_pushed(destination, seconds))
+
+
+def _pushed(destination: Destination, seconds: float) -> Any:
+    """The new end of backing off. Another worker may just have been told to wait for longer: that stands. Only a probe
+    knows better, for what stands there is its own right to probe.
+    """
+    until = ExpressionWrapper(Now() + timedelta(seconds=seconds), output_field=DateTimeField())
+    return Greatest("backoff_until", until) if destination.breaker_since is None else until
+
+
 def _failed(destination: Destination, asked: float, detail: str) -> None:
     failures = destination.failures + 1
     pause = min(asked, LONGEST_PAUSE) or retry.backoff_seconds(
         failures, 0.5 + random.random() / 2, first=1, longest=LONGEST_BACKOFF
     )
     Destination.objects.filter(pk=destination.pk).update(
-        failures=Least(F("failures") + 1, MOST_FAILURES), backoff_until=Now() + timedelta(seconds=pause)
+        failures=Least(F("failures") + 1, MOST_FAILURES), backoff_until=_pushed(destination, pause)
     )
     destination.failures = failures
     if failures >= OPEN_AFTER and destination.breaker_since is None:

@@ -11,11 +11,10 @@ import logging
 import random
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import msgspec
 from django.conf import settings
-from django.db.models.functions import Now
 from django.utils import timezone
 
 from destinations import attempts, breaker, masking, outgoing, pacing, queue, retry, tokens
@@ -271,7 +270,7 @@ class Run:
         if seconds:
             self._release(request.items)
             self.is_stopped = True
-            Destination.objects.filter(pk=self.destination.pk).update(backoff_until=Now() + timedelta(seconds=seconds))
+            breaker.put_off(self.destination, seconds)
         return bool(seconds)
 
     def _exchange(self, request: Request, dependents: Sequence[Item]) -> tuple[bool, list[Item]]:

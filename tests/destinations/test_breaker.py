@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from destinations import breaker, changes, delivery, queries, trace
 from destinations.models import Delivery, Destination, State
-from destinations.platforms.base import Response
+from destinations.platforms.base import Outcome, Response, Result
 from destinations.sandbox.server import Sandbox, running_sandbox
 from events.ingest import Sender, accept_batch
 from routing import toggles
@@ -150,6 +150,17 @@ def test_what_the_platform_repeats_of_secrets_and_persons_is_not_kept(
     assert "temporarily unavailable" in meta.breaker_detail
     kept = [meta.breaker_detail, *RoutingChange.objects.get(action="breaker").sentences]
     assert not [text for text in kept if token in text or "ada@" in text]
+
+
+def test_another_lanes_wait_is_not_cut_short() -> None:
+    meta = make_destination("meta")
+    late = Destination.objects.get(pk=meta.pk)  # as another worker read it, before the first was told to wait
+    breaker.note(meta, [Outcome(result=Result.RETRY, after=600.0)], ())
+    breaker.note(late, [Outcome(result=Result.RETRY)], ())
+    breaker.put_off(late, 2.0)
+    meta.refresh_from_db()
+    assert meta.backoff_until is not None
+    assert meta.backoff_until > timezone.now() + timedelta(seconds=590)
 
 
 def test_only_one_worker_probes(sandbox: Sandbox) -> None:
