@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models import Exists, OuterRef
 from django.urls import reverse
 from django.utils import timezone
 
@@ -85,17 +86,23 @@ def _success(threshold: float, rows: Sequence[Row], _: Any) -> Iterator[Finding]
 def _dead(threshold: float, rows: Sequence[Row], _: Any) -> Iterator[Finding]:
     for row in rows:
         if row.hour.dead > threshold:
-            said = f"{row.hour.dead} deliveries to {row.destination.name} died in the last hour."
+            said = f"{_deliveries(row.hour.dead)} to {row.destination.name} died in the last hour."
             yield Finding(str(row.destination.pk), said, reverse("destinations:dead_letters"))
 
 
 def _lag(threshold: float, rows: Sequence[Row], _: Any) -> Iterator[Finding]:
     for row in rows:
         if row.lag > threshold:
-            behind = f"{row.lag / 60:.0f} minutes behind"
-            said = f"{row.destination.name} is {behind}: {row.standing.waiting} deliveries wait."
+            behind = f"{row.lag / 60:.0f} minutes" if row.lag >= 120 else f"{row.lag:.0f} seconds"
+            least = "at least " if row.standing.is_capped else ""
+            wait = f"{least}{_deliveries(row.standing.waiting)} wait{'s' if row.standing.waiting == 1 else ''}"
+            said = f"{row.destination.name} is {behind} behind: {wait}."
             query = urlencode({"destination": row.destination.pk, "state": State.WAITING.value})
             yield Finding(str(row.destination.pk), said, f"{reverse('destinations:deliveries')}?{query}")
+
+
+def _deliveries(count: int) -> str:
+    return "1 delivery" if count == 1 else f"{count} deliveries"
 
 
 def _stopped(_: float, rows: Sequence[Row], __: Any) -> Iterator[Finding]:
@@ -113,7 +120,7 @@ def _ending(threshold: float, rows: Sequence[Row], _: Any) -> Iterator[Finding]:
     for row in rows:
         for end in row.ends:
             if end.days <= threshold:
-                when = f"ends in {end.days} days" if end.days > 0 else "ended"
+                when = f"ends in {end.days} day{'' if end.days == 1 else 's'}" if end.days > 0 else "ended"
                 said = f"The {end.what} of {row.destination.name} {when} ({end.at:%Y-%m-%d})."
                 yield Finding(f"{row.destination.pk} {end.what}"[:160], said, _destination(row))
 
@@ -182,27 +189,38 @@ def evaluate(now: datetime | None = None) -> tuple[int, int]:
 
 
 def _open(rule: AlertRule, findings: dict[str, Finding], now: datetime) -> int:
-    known = {incident.key: incident for incident in rule.incidents.filter(closed_at=None)}
-    for key in findings.keys() & known.keys():
-        AlertIncident.objects.filter(pk=known[key].pk).update(seen_at=now, sentence=findings[key].sentence[:400])
-    for key in findings.keys() - known.keys():
-        one = findings[key]
-        incident = AlertIncident.objects.create(
-            rule=rule, key=key, sentence=one.sentence[:400], url=one.url, opened_at=now, seen_at=now
-        )
-        _tell(rule, incident, f"{rule.get_kind_display()}: {one.sentence}", now)
+    known = {incident.key: incident for incident in _marked(rule.incidents.filter(closed_at=None))}
+    for key, one in findings.items():
+        incident = known.get(key)
+        if incident is None:
+            incident = AlertIncident.objects.create(
+                rule=rule, key=key, sentence=one.sentence[:400], url=one.url, opened_at=now, seen_at=now
+            )
+        else:
+            AlertIncident.objects.filter(pk=incident.pk).update(seen_at=now, sentence=one.sentence[:400])
+        if key not in known or not incident.is_told:  # what began while the rule was muted is told afterwards
+            _tell(rule, incident, f"{rule.get_kind_display()}: {one.sentence}", now)
     return len(findings.keys() - known.keys())
 
 
+def _marked(incidents: Any) -> Any:
+    """With `is_told`: whether anybody was told of it."""
+    return incidents.annotate(is_told=Exists(AlertNotice.objects.filter(incident=OuterRef("pk"))))
+
+
 def _close(rule: AlertRule, findings: dict[str, Finding], now: datetime) -> int:
-    """What was not seen for a while is over: a rule that hangs at its threshold is told once, not every minute."""
-    over = rule.incidents.filter(closed_at=None, seen_at__lte=now - timedelta(seconds=CALM_SECONDS))
+    """What was not seen for a while is over: a rule that hangs at its threshold is told once, not every minute.
+
+    Over is told to whoever was told of the beginning; and not when the rule is merely watched no more.
+    """
+    over = _marked(rule.incidents.filter(closed_at=None, seen_at__lte=now - timedelta(seconds=CALM_SECONDS)))
     count = 0
     for incident in over.exclude(key__in=list(findings)):
         AlertIncident.objects.filter(pk=incident.pk).update(closed_at=now)
         minutes = max(1, round((now - incident.opened_at).total_seconds() / 60))
         said = f"Over after {minutes} {'minute' if minutes == 1 else 'minutes'}: {incident.sentence}"
-        _tell(rule, incident, said, now)
+        if incident.is_told and rule.is_enabled:
+            _tell(rule, incident, said, now)
         count += 1
     return count
 
@@ -211,7 +229,8 @@ def _tell(rule: AlertRule, incident: AlertIncident, said: str, now: datetime) ->
     if rule.is_muted:
         return
     link = f"{settings.SITE_URL}{incident.url}" if settings.SITE_URL and incident.url else incident.url
-    subject, text = f"TrackStack: {said}"[:200], f"{said}\n{link}".strip()
+    # One line: what a platform said may have several, and no mail server takes such a subject.
+    subject, text = " ".join(f"TrackStack: {said}".split())[:200], f"{said}\n{link}".strip()
     channels = [channel for channel in rule.channels.all() if channel.is_enabled]
     AlertNotice.objects.bulk_create(
         AlertNotice(channel=channel, incident=incident, subject=subject, text=text, due_at=now) for channel in channels

@@ -1,8 +1,9 @@
 """The circuit breaker: what a destination that fails as a whole is spared, and what its rows are.
 
 Each failed request makes the destination wait a little longer before the next. After OPEN_AFTER of them in a row the
-breaker is open: one row at a time probes the platform, and the rows lose no tries while it does not answer. They wait
-in their order, like those of a paused destination. The first request that is taken closes it, and what waited drains.
+breaker is open: one row at a time probes the platform, any of the first, and the rows lose no tries while it does not
+answer. They wait in their order, like those of a paused destination. The first request that is taken closes it, and
+what waited drains.
 
 Its state stands in the destination's row, so it is the same for all workers and survives them.
 """
@@ -13,14 +14,15 @@ import logging
 import random
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import F
-from django.db.models.functions import Least, Now
+from django.db.models import DateTimeField, ExpressionWrapper, F
+from django.db.models.functions import Greatest, Least, Now
 from django.utils import timezone
 
-from destinations import retry
+from destinations import masking, retry
 from destinations.models import Destination
 from destinations.platforms.base import Outcome, Result
 from routing import toggles
@@ -47,17 +49,38 @@ def may_probe(destination: Destination) -> bool:
         return bool(cursor.rowcount)
 
 
-def note(destination: Destination, outcomes: Sequence[Outcome]) -> bool:
-    """Take notice of a request's outcomes; True when it failed as a whole, and what is behind it had better wait."""
+def give_back(destination: Destination) -> None:
+    """The right to probe was not used: the next row may have it at once."""
+    Destination.objects.filter(pk=destination.pk).exclude(breaker_since=None).update(backoff_until=None)
+
+
+def note(destination: Destination, outcomes: Sequence[Outcome], secrets: Sequence[str]) -> bool:
+    """Take notice of a request's outcomes; True when it failed as a whole, and what is behind it had better wait.
+
+    secrets: what must not stand in what is kept of it, for platforms may repeat what they were sent.
+    """
     if all(outcome.result == Result.RETRY for outcome in outcomes):
         if all(outcome.is_again for outcome in outcomes):
             return False
         asked = max((outcome.after or 0.0 for outcome in outcomes), default=0.0)
-        _failed(destination, asked, outcomes[0].detail)
+        _failed(destination, asked, masking.masked(outcomes[0].detail, secrets, cap=380))
         return True
     if (destination.failures or destination.breaker_since) and any(o.result == Result.OK for o in outcomes):
         _succeeded(destination)
     return False
+
+
+def put_off(destination: Destination, seconds: float) -> None:
+    """Nothing is sent before these seconds are over."""
+    Destination.objects.filter(pk=destination.pk).update(backoff_until=_pushed(destination, seconds))
+
+
+def _pushed(destination: Destination, seconds: float) -> Any:
+    """The new end of backing off. Another worker may just have been told to wait for longer: that stands. Only a probe
+    knows better, for what stands there is its own right to probe.
+    """
+    until = ExpressionWrapper(Now() + timedelta(seconds=seconds), output_field=DateTimeField())
+    return Greatest("backoff_until", until) if destination.breaker_since is None else until
 
 
 def _failed(destination: Destination, asked: float, detail: str) -> None:
@@ -66,7 +89,7 @@ def _failed(destination: Destination, asked: float, detail: str) -> None:
         failures, 0.5 + random.random() / 2, first=1, longest=LONGEST_BACKOFF
     )
     Destination.objects.filter(pk=destination.pk).update(
-        failures=Least(F("failures") + 1, MOST_FAILURES), backoff_until=Now() + timedelta(seconds=pause)
+        failures=Least(F("failures") + 1, MOST_FAILURES), backoff_until=_pushed(destination, pause)
     )
     destination.failures = failures
     if failures >= OPEN_AFTER and destination.breaker_since is None:

@@ -11,11 +11,10 @@ import logging
 import random
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import msgspec
 from django.conf import settings
-from django.db.models.functions import Now
 from django.utils import timezone
 
 from destinations import attempts, breaker, masking, outgoing, pacing, queue, retry, tokens
@@ -33,7 +32,7 @@ from destinations.platforms.base import (
     Result,
     Skip,
 )
-from destinations.queue import LEASE_SECONDS, Claimed, Settled, batch_of, claim, has_due, record
+from destinations.queue import LEASE_SECONDS, Claimed, Settled, batch_of, claim, claim_probe, has_due, record
 from routing import snapshot, toggles
 from routing.policy import DestinationRule
 from trackstack_site import tracing
@@ -92,14 +91,24 @@ def deliver_once(destination_id: int) -> int:
     ):
         return 0
     platform = destination.platform
-    limit = max(MIN_CLAIM, min(platform.batch_limit, MAX_CLAIM))
     if destination.breaker_since is not None and destination.is_enabled:
-        if not breaker.may_probe(destination):
-            return 0
-        limit = 1
-    rows = claim(destination_id, limit)
+        return _probe(destination, platform)
+    rows = claim(destination_id, max(MIN_CLAIM, min(platform.batch_limit, MAX_CLAIM)))
     if rows:
         Run(destination, platform, rows).go()
+    return len(rows)
+
+
+def _probe(destination: Destination, platform: Platform) -> int:
+    """One row, when it is time for one. A row that needed no request (it is skipped, or too old) told us nothing."""
+    if not breaker.may_probe(destination):
+        return 0
+    rows = claim_probe(destination.pk)
+    if rows:
+        run = Run(destination, platform, rows)
+        run.go()
+        if not run.has_asked and not run.is_stopped:
+            breaker.give_back(destination)
     return len(rows)
 
 
@@ -122,6 +131,8 @@ class Run:
         """Delivery id → the refused batches it was in, before its batch was split."""
         self.flushed_at = time.monotonic()
         self.is_stopped = False
+        self.has_asked = False
+        """Whether a request was made."""
         self.version = 0
         self.traces: dict[int, str] | None = None
         self.looked_at = time.monotonic()
@@ -262,13 +273,14 @@ class Run:
         if seconds:
             self._release(request.items)
             self.is_stopped = True
-            Destination.objects.filter(pk=self.destination.pk).update(backoff_until=Now() + timedelta(seconds=seconds))
+            breaker.put_off(self.destination, seconds)
         return bool(seconds)
 
     def _exchange(self, request: Request, dependents: Sequence[Item]) -> tuple[bool, list[Item]]:
         """Send one request and take its outcomes. For one that others depend on: whether all of it succeeded, and if
         not, which of the dependents are to be tried again without the others.
         """
+        self.has_asked = True
         started_at = datetime.now(UTC)
         traces = self._traces(request)
         with tracing.span("deliver", links=traces, destination=self.destination.name, events=len(request.items)):
@@ -412,7 +424,7 @@ class Run:
             self._settle(row, State.WAITING, "", detail, due_at=verdict.at, attempt=attempt)
 
     def _watch(self, outcomes: Sequence[Outcome]) -> None:
-        self.is_stopped = breaker.note(self.destination, outcomes) or self.is_stopped
+        self.is_stopped = breaker.note(self.destination, outcomes, self.secrets) or self.is_stopped
 
     def _hold(self, hold: Hold, detail: str) -> None:
         self.is_stopped = True

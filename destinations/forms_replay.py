@@ -6,7 +6,7 @@ from typing import Any
 
 from django import forms
 
-from destinations.models import Destination, ReplayKind
+from destinations.models import MAX_DESTINATION_ID, Destination, ReplayKind
 from destinations.replays import MOST_CHOSEN, RATES, TIME, Plan
 from events.models import Source
 from trackstack_site.guard import key_of
@@ -61,6 +61,11 @@ class ReplayForm(forms.Form):
         since, until = data.get("since"), data.get("until")
         if since and until and since >= until:
             self.add_error("until", "This must be later than the beginning.")
+        destination = data.get("destination")
+        others = [key for key in data.get("only", ()) if destination and key & MAX_DESTINATION_ID != destination.pk]
+        if others:
+            said = f"{len(others)} of the chosen deliveries are of another destination: choose those of one at a time."
+            self.add_error(None, said)
         return data
 
     def plan(self) -> Plan:

@@ -10,7 +10,7 @@ from django.db import connection
 
 from destinations import masking
 from destinations.models import DESTINATION_BITS, Destination, State
-from events.models import Source
+from events.models import POSITION_BITS, Source
 
 LOOK_BACK = 2_000
 """Newest events that a filter is looked for among."""
@@ -32,13 +32,15 @@ class Line(NamedTuple):
     """The e-mail address, masked; empty when the event has none."""
     lanes: list[Lane]
     skipped: int
+    is_routed: bool
 
 
 # Deliveries of an event are a range of keys; the lateral join reads forty such ranges.
 SQL = f"""
 SELECT e.id, e.name, e.event_id, e.source_id, e.received_at, e.payload->>'email',
     ARRAY(SELECT w.destination_id * 10 + w.state FROM destinations_delivery w
-          WHERE w.id >= e.id << {DESTINATION_BITS} AND w.id < (e.id + 1) << {DESTINATION_BITS} ORDER BY w.id)
+          WHERE w.id >= e.id << {DESTINATION_BITS} AND w.id < (e.id + 1) << {DESTINATION_BITS} ORDER BY w.id),
+    (SELECT b.routed_at IS NOT NULL FROM events_ingestbatch b WHERE b.id = e.id >> {POSITION_BITS})
 FROM (SELECT * FROM events_event ORDER BY id DESC LIMIT {LOOK_BACK}) e
 WHERE (%(event)s = '' OR e.name = %(event)s) AND (%(source)s::bigint IS NULL OR e.source_id = %(source)s)
     AND (%(destination)s::bigint IS NULL OR EXISTS (
@@ -69,10 +71,10 @@ def lines(filters: Mapping[str, Any]) -> list[Line]:
 
 
 def _line(row: Any, sent: Mapping[int, str], sources: Mapping[int, str]) -> Line:
-    key, name, event_id, source_id, received_at, email, packed = row
+    key, name, event_id, source_id, received_at, email, packed, is_routed = row
     of = {number // 10: State(number % 10).name.lower() for number in packed}
     lanes = [Lane(sent[pk], state) for pk, state in of.items() if pk in sent and state != "skipped"]
     return Line(
         key, name, event_id, sources.get(source_id, ""), received_at, masking.email(email) if email else "", lanes,
-        len(sent) - len(lanes),
+        len(sent) - len(lanes) if is_routed else 0, bool(is_routed),
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Sending notices: e-mail, Slack-compatible hooks, signed webhooks. Claimed one by one, tried for a day."""
+"""Sending notices: e-mail, Slack-compatible hooks, signed webhooks. Claimed one by one, tried for some hours."""
 
 from __future__ import annotations
 
@@ -80,8 +80,12 @@ def _mail(channel: AlertChannel, notice: AlertNotice) -> str:
 
 
 def slack(channel: AlertChannel, notice: AlertNotice) -> Request:
-    """Source: docs.slack.dev, "Sending messages using incoming webhooks"; Mattermost and others take the same."""
-    return _post(channel.values.get("url", ""), {"text": notice.text}, {})
+    """Source: docs.slack.dev, "Sending messages using incoming webhooks"; Mattermost and others take the same.
+
+    What a platform said must not call the whole channel or make links: "Formatting message text", Escaping.
+    """
+    text = notice.text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _post(channel.values.get("url", ""), {"text": text}, {})
 
 
 def webhook(channel: AlertChannel, notice: AlertNotice) -> Request:

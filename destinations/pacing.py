@@ -1,7 +1,8 @@
 """Keeping to a platform's rate limit: so many requests a minute for a credential, over all workers together.
 
 The count stands in Valkey (a sliding window, `limits`), under a name that tells nothing of the credential. While Valkey
-is away each process keeps to its share by itself, so that a limit holds then too.
+is away, or where the broker is one that cannot count (RabbitMQ), each process keeps to its share by itself, so that a
+limit holds then too.
 """
 
 from __future__ import annotations
@@ -27,13 +28,17 @@ LONGEST_NAP = 2.0
 """Seconds that a worker waits for its turn; for longer it gives the rows back, and its thread to others."""
 AWAY_SECONDS = 10.0
 """How long Valkey is left alone after it did not answer."""
+COUNTING = ("redis://", "rediss://", "redis+unix://")
+"""How addresses of brokers begin that hold counts as well."""
 _away_until = 0.0
 
 
 @cache
-def _shared() -> SlidingWindowCounterRateLimiter:
-    """Celery and `limits` write the address of a socket differently."""
+def _shared() -> SlidingWindowCounterRateLimiter | None:
+    """None: the broker cannot count. Celery and `limits` write the address of a socket differently."""
     url = settings.CELERY_BROKER_URL.replace("redis+socket://", "redis+unix://")
+    if not url.startswith(COUNTING):
+        return None
     options = {"socket_timeout": 1, "socket_connect_timeout": 1}
     return SlidingWindowCounterRateLimiter(storage_from_string(url, wrap_exceptions=True, **options))
 
@@ -57,9 +62,10 @@ def turn(destination: Destination) -> float:
         return 0.0
     who = credential(destination)
     global _away_until
-    if time.monotonic() >= _away_until:
+    shared = _shared()
+    if shared is not None and time.monotonic() >= _away_until:
         try:
-            return _ask(_shared(), limit, who)
+            return _ask(shared, limit, who)
         except StorageError as error:
             _away_until = time.monotonic() + AWAY_SECONDS
             logger.warning("rate limits are kept by each process alone: %s", type(error.storage_error).__name__)

@@ -77,21 +77,33 @@ class Settled(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Its request was refused for another event: a request without that one goes out at once."""
 
 
+# Of one half of the waiting rows, the next in turn: half 0 was never tried, half 1 is tried again.
+_NEXT_SQL = """SELECT id FROM destinations_delivery
+    WHERE destination_id = %(destination)s AND state = 1 AND least(tries, 1) = {half}
+    AND due_at <= statement_timestamp() ORDER BY due_at LIMIT {limit} FOR UPDATE SKIP LOCKED"""
 # What was never tried goes first; of a claim, an eighth is kept for what is tried again, so that it ends in time too.
-CLAIM_SQL = f"""
-WITH again AS MATERIALIZED (
-    SELECT id FROM destinations_delivery
-    WHERE destination_id = %(destination)s AND state = 1 AND least(tries, 1) = 1 AND due_at <= statement_timestamp()
-    ORDER BY due_at LIMIT CASE WHEN {waiting.has_fresh("%(destination)s")} THEN %(limit)s / 8 ELSE %(limit)s END
-    FOR UPDATE SKIP LOCKED
+_AGAIN_LIMIT = f"CASE WHEN {waiting.has_fresh('%(destination)s')} THEN %(limit)s / 8 ELSE %(limit)s END"
+DUE_SQL = f"""
+again AS MATERIALIZED (
+    {_NEXT_SQL.format(half=1, limit=_AGAIN_LIMIT)}
 ), fresh AS MATERIALIZED (
-    SELECT id FROM destinations_delivery
-    WHERE destination_id = %(destination)s AND state = 1 AND least(tries, 1) = 0 AND due_at <= statement_timestamp()
-    ORDER BY due_at LIMIT %(limit)s - (SELECT count(*) FROM again) FOR UPDATE SKIP LOCKED
-)
+    {_NEXT_SQL.format(half=0, limit="%(limit)s - (SELECT count(*) FROM again)")}
+), due AS (SELECT id FROM again UNION ALL SELECT id FROM fresh)"""
+PROBED_AMONG = 10
+# Any of the first ones: the very first may be what breaks the platform, and would keep the others waiting for ever.
+PROBE_SQL = f"""
+again AS MATERIALIZED (
+    {_NEXT_SQL.format(half=1, limit=PROBED_AMONG)}
+), fresh AS MATERIALIZED (
+    {_NEXT_SQL.format(half=0, limit=PROBED_AMONG)}
+), due AS MATERIALIZED (
+    SELECT id FROM (SELECT id FROM again UNION ALL SELECT id FROM fresh) first_ones ORDER BY random() LIMIT %(limit)s
+)"""
+LEASE_SQL = """
+WITH {due}
 UPDATE destinations_delivery d
 SET due_at = statement_timestamp() + make_interval(secs => %(lease)s), tries = d.tries + 1
-FROM (SELECT id FROM again UNION ALL SELECT id FROM fresh) due WHERE d.id = due.id
+FROM due WHERE d.id = due.id
 RETURNING d.id, d.tries, floor(extract(epoch FROM d.created_at) * 1000)::bigint
 """
 EVENTS_SQL = """
@@ -108,8 +120,17 @@ _remembering = threading.Lock()
 
 def claim(destination_id: int, limit: int) -> list[Claimed]:
     """Lease up to `limit` due rows, in the order of their turns."""
+    return _lease(LEASE_SQL.format(due=DUE_SQL), destination_id, limit)
+
+
+def claim_probe(destination_id: int) -> list[Claimed]:
+    """Lease one of the first due rows, whichever; none when nothing is due."""
+    return _lease(LEASE_SQL.format(due=PROBE_SQL), destination_id, 1)
+
+
+def _lease(sql: str, destination_id: int, limit: int) -> list[Claimed]:
     with connection.cursor() as cursor:
-        cursor.execute(CLAIM_SQL, {"destination": destination_id, "limit": limit, "lease": LEASE_SECONDS})
+        cursor.execute(sql, {"destination": destination_id, "limit": limit, "lease": LEASE_SECONDS})
         leased = sorted(cursor.fetchall())
     events = _events([row[0] >> DESTINATION_BITS for row in leased])
     # Retention keeps an event as long as a delivery of it waits; should one be gone all the same, its rows lapse.

@@ -37,6 +37,7 @@ from destinations.platforms.base import Platform
 from destinations.queries import CLOCK_SLACK, EARLIEST, LATEST, first_batch
 from events.models import POSITION_BITS, POSITION_MASK, Source, event_pk
 from routing import snapshot, toggles
+from routing.models import RoutingChange
 from routing.snapshot import Snapshot
 from trackstack_site.nudge import nudge
 
@@ -64,6 +65,8 @@ MENDABLE = frozenset(reasons.BY_ROUTING)
 WAITS = "waits already"
 ACCEPTED = "delivered already"
 DEAD_LETTER = "dead: replay it"
+FORGOTTEN = "settled long ago: what became of it is no longer kept"
+OWN_WORDS = (WAITS, ACCEPTED, DEAD_LETTER, FORGOTTEN)
 
 _read_consent = msgspec.json.Decoder(dict[str, bool]).decode
 
@@ -112,7 +115,7 @@ class Found(NamedTuple):
     was: str
     """The reason of that state."""
     verdict: str
-    """Empty: it is sent. Otherwise why not, a reason code or one of WAITS, ACCEPTED and DEAD_LETTER."""
+    """Empty: it is sent. Otherwise why not, a reason code or one of OWN_WORDS."""
 
 
 class Estimate(NamedTuple):
@@ -127,7 +130,7 @@ class Estimate(NamedTuple):
 # --- Looking ----------------------------------------------------------------------------------------------
 DEAD_SQL = """
 SELECT e.id, e.name, (e.received_at AT TIME ZONE 'UTC')::date, w.state, w.reason, e.source_id,
-    round(extract(epoch FROM e.occurred_at) * 1000)::bigint, e.payload->>'consent'
+    round(extract(epoch FROM e.occurred_at) * 1000)::bigint, e.payload->>'consent', false
 FROM destinations_delivery w JOIN events_event e ON e.id = w.event_id
 WHERE w.destination_id = %(destination)s AND w.state = 4 AND w.id >= %(low)s AND w.id < %(high)s
     AND (%(reason)s = '' OR w.reason = %(reason)s) AND (%(detail)s = '' OR w.detail = %(detail)s)
@@ -137,15 +140,24 @@ ORDER BY w.id LIMIT %(limit)s {lock}
 """
 MISSED_SQL = """
 SELECT e.id, e.name, (e.received_at AT TIME ZONE 'UTC')::date, w.state, w.reason, e.source_id,
-    round(extract(epoch FROM e.occurred_at) * 1000)::bigint, e.payload->>'consent'
+    round(extract(epoch FROM e.occurred_at) * 1000)::bigint, e.payload->>'consent', {is_forgotten}
 FROM (SELECT * FROM events_event WHERE id >= %(from)s AND id < %(to)s ORDER BY id LIMIT %(limit)s) e
 JOIN events_ingestbatch b ON b.id = e.id >> {position_bits} AND b.routed_at IS NOT NULL
 LEFT JOIN destinations_delivery w ON w.id = (e.id << {destination_bits} | %(destination)s)
 WHERE {matches} ORDER BY e.id
 """
+# Routing leaves a delivery or an entry in the list of skips for every destination it knew. Where there is neither, the
+# destination is younger than the event; or it had a delivery, and retention has forgotten what became of it.
+IS_FORGOTTEN = """(w.id IS NULL
+    AND CASE WHEN %(born)s::bigint IS NULL THEN b.routed_at >= %(made)s ELSE b.routing_version >= %(born)s END
+    AND NOT EXISTS (SELECT 1 FROM jsonb_each(b.skips -> %(key)s) AS s WHERE s.value @> to_jsonb(e.id & {mask})))"""
 MATCHES = """(%(event)s = '' OR e.name = %(event)s) AND (%(source)s::bigint IS NULL OR e.source_id = %(source)s)
     AND (%(since)s::timestamptz IS NULL OR e.received_at >= %(since)s)
     AND (%(until)s::timestamptz IS NULL OR e.received_at < %(until)s)"""
+MISSED_ROWS_SQL = MISSED_SQL.format(
+    position_bits=POSITION_BITS, destination_bits=DESTINATION_BITS, matches=MATCHES,
+    is_forgotten=IS_FORGOTTEN.format(mask=POSITION_MASK),
+)  # fmt: skip
 LAST_SQL = "SELECT max(id) FROM (SELECT id FROM events_event WHERE id >= %s AND id < %s ORDER BY id LIMIT %s) e"
 
 
@@ -167,11 +179,17 @@ def _look(plan: Plan, state: Snapshot, low: int, high: int, *, lock: bool) -> tu
             cursor.execute(LAST_SQL, [low, high, SCAN_ROWS])
             last = cursor.fetchone()[0]
             beyond = high if last is None else last + 1
-            sql = MISSED_SQL.format(position_bits=POSITION_BITS, destination_bits=DESTINATION_BITS, matches=MATCHES)
-            cursor.execute(sql, values)
+            cursor.execute(MISSED_ROWS_SQL, values | _birth(plan.destination))
             rows = cursor.fetchall()
     now_ms = time.time_ns() // 1_000_000
     return [_found(plan, state, row, now_ms) for row in rows], beyond
+
+
+def _birth(destination: Destination) -> dict[str, Any]:
+    """Since when routing knows a destination: the version that it came with, or the time where there is no entry."""
+    entries = RoutingChange.objects.filter(destination_pk=destination.pk, action="created")
+    born = entries.values_list("version", flat=True).first()
+    return {"born": born, "made": destination.created_at, "key": str(destination.pk)}
 
 
 def _found(plan: Plan, state: Snapshot, row: Sequence[Any], now_ms: int) -> Found:
@@ -180,7 +198,9 @@ def _found(plan: Plan, state: Snapshot, row: Sequence[Any], now_ms: int) -> Foun
 
 
 def _verdict(plan: Plan, state: Snapshot, row: Sequence[Any], now_ms: int) -> str:
-    _, name, _, has_state, was, source_id, occurred_ms, consent_json = row
+    _, name, _, has_state, was, source_id, occurred_ms, consent_json, is_forgotten = row
+    if is_forgotten:
+        return FORGOTTEN
     if has_state == State.WAITING:
         return WAITS
     if has_state == State.DELIVERED:
@@ -194,6 +214,14 @@ def _verdict(plan: Plan, state: Snapshot, row: Sequence[Any], now_ms: int) -> st
         return "destination_disabled"
     consent: Mapping[str, bool] = _read_consent(consent_json) if consent_json else {}
     return state.decide(rule, source_id, name, consent, occurred_ms, now_ms).reason
+
+
+def check(plan: Plan) -> None:
+    """Raises ReplayError for what makes no sense."""
+    if plan.destination.platform.is_builtin:
+        raise ReplayError(f"{plan.destination.name} is built in and has every event already.")
+    if plan.kind == ReplayKind.MISSED and (plan.reason or plan.detail or plan.only):
+        raise ReplayError("Only dead deliveries can be chosen one by one or by the reason of their death.")
 
 
 def estimate(plan: Plan) -> Estimate:
@@ -213,14 +241,13 @@ def estimate(plan: Plan) -> Estimate:
 
 def label(verdict: str) -> str:
     """A verdict in words."""
-    return verdict.capitalize() if verdict in (WAITS, ACCEPTED, DEAD_LETTER) else reasons.label(verdict)
+    return verdict.capitalize() if verdict in OWN_WORDS else reasons.label(verdict)
 
 
 # --- Starting and steering ----------------------------------------------------------------------------------
 def start(plan: Plan, *, rate: int, user: Any, expected: int = 0) -> Replay:
     """Begin; the first rows move within seconds. Raises ReplayError. Audited."""
-    if plan.destination.platform.is_builtin:
-        raise ReplayError(f"{plan.destination.name} is built in and has every event already.")
+    check(plan)
     if not 1 <= rate <= RATES[-1]:
         raise ReplayError(f"The rate must be between 1 and {RATES[-1]} a second.")
     if len(plan.only) > MOST_CHOSEN:

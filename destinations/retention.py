@@ -18,11 +18,13 @@ from django.utils import timezone
 
 from destinations import ledger
 from destinations.models import DESTINATION_BITS, LedgerState
-from events.models import POSITION_BITS, QualityCount, QualityMemory
+from destinations.queries import CLOCK_SLACK, first_batch
+from events.models import POSITION_BITS, QualityCount, QualityMemory, event_pk
 
 ROWS_PER_STEP = 5_000
 BATCHES_PER_STEP = 500
 SECONDS_PER_RUN = 5.0
+MAX_KEY = 2**63 - 1
 
 
 def forget_old(now: datetime | None = None) -> dict[str, int]:
@@ -72,19 +74,22 @@ def _forget(table: str, column: str, cutoff: datetime) -> int:
     return count
 
 
+OLD_DELIVERIES_SQL = """
+SELECT id FROM destinations_delivery WHERE id < %s AND created_at < %s ORDER BY id LIMIT %s
+"""
+
+
 def forget_deliveries(cutoff: datetime) -> int:
-    """Returns whether there was something to forget."""
+    """Old events may have young deliveries, replayed or backfilled lately: those stay until they are old themselves."""
+    first_young = first_batch(cutoff + CLOCK_SLACK)
+    below = MAX_KEY if first_young is None else event_pk(first_young, 0) << DESTINATION_BITS
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT max(id) FROM (SELECT id, created_at FROM destinations_delivery ORDER BY id LIMIT %s) AS oldest"
-            " WHERE created_at < %s",
-            [ROWS_PER_STEP, cutoff],
-        )
-        highest = cursor.fetchone()[0]
-        if highest is None:
-            return 0
-        _delete_deliveries(cursor, highest + 1)
-    return 1
+        cursor.execute(OLD_DELIVERIES_SQL, [below, cutoff, ROWS_PER_STEP])
+        old = [row[0] for row in cursor.fetchall()]
+        if old:
+            # The time is asked again: a replay may have taken one up meanwhile.
+            _delete_deliveries(cursor, "id = ANY(%s) AND created_at < %s", [old, cutoff])
+    return len(old)
 
 
 def forget_events(cutoff: datetime) -> int:
@@ -100,21 +105,21 @@ def forget_events(cutoff: datetime) -> int:
         if highest is None:
             return 0
         events_below = (highest + 1) << POSITION_BITS
-        _delete_deliveries(cursor, events_below << DESTINATION_BITS)
+        _delete_deliveries(cursor, "id < %s", [events_below << DESTINATION_BITS])
         cursor.execute("DELETE FROM events_event WHERE id < %s", [events_below])
         cursor.execute("DELETE FROM events_ingestbatch WHERE id <= %s", [highest])
         count: int = cursor.rowcount
     return count
 
 
-def _delete_deliveries(cursor: Any, below: int) -> None:
-    """Delete every delivery below a key. One that still waits (its destination was held all the time) dies first, so
-    that the books say what became of it."""
+def _delete_deliveries(cursor: Any, which: str, values: list[Any]) -> None:
+    """Delete deliveries. One that still waits (its destination was held all the time) dies first, so that the books
+    say what became of it."""
     cursor.execute(
-        "WITH gone AS (DELETE FROM destinations_delivery WHERE id < %s RETURNING event_id, destination_id, state)"
+        f"WITH gone AS (DELETE FROM destinations_delivery WHERE {which} RETURNING event_id, destination_id, state)"
         " SELECT (e.received_at AT TIME ZONE 'UTC')::date, g.destination_id, e.name, count(*)"
         " FROM gone g JOIN events_event e ON e.id = g.event_id WHERE g.state = 1 GROUP BY 1, 2, 3",
-        [below],
+        values,
     )
     tally = ledger.Tally()
     for day, destination_id, event, count in cursor.fetchall():

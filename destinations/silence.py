@@ -19,6 +19,7 @@ from destinations.models import LedgerEntry, LedgerState
 
 ENOUGH = 10
 """Expected deliveries from which on none at all is no chance (1 in 20,000)."""
+MOST_TOLD = 50
 LOOK_SECONDS = 60.0
 """A look reads a week of the ledger, and what it finds changes slowly."""
 DELIBERATE = frozenset({"destination_disabled", "source_not_enabled", "not_selected", "warehouse_only"})
@@ -36,6 +37,7 @@ class Silence(NamedTuple):
     """Why most of them were not delivered, where the ledger says so."""
 
 
+# What came and waits is on its way: shortly after midnight that is all there is, and behind a hold as well.
 SILENT_SQL = """
 WITH recent AS (
     SELECT destination_id, event_name,
@@ -43,9 +45,9 @@ WITH recent AS (
         count(DISTINCT day) FILTER (WHERE state = 'delivered' AND day < %(yesterday)s) AS days,
         coalesce(sum(count) FILTER (WHERE state = 'delivered' AND day = %(today)s), 0) AS delivered,
         coalesce(sum(count) FILTER (WHERE state = 'received' AND day < %(yesterday)s), 0) AS received_before,
-        coalesce(sum(count) FILTER (WHERE state = 'received' AND day = %(today)s), 0) AS received
-    FROM destinations_ledgerentry
-    WHERE day >= %(first)s AND day <= %(today)s AND state IN ('delivered', 'received')
+        coalesce(sum(count) FILTER (WHERE state = 'received' AND day = %(today)s), 0) AS received,
+        coalesce(sum(count) FILTER (WHERE state IN ('skipped', 'dead') AND day = %(today)s), 0) AS refused
+    FROM destinations_ledgerentry WHERE day >= %(first)s AND day <= %(today)s
     GROUP BY 1, 2
 ), total AS (
     SELECT destination_id, sum(received_before) AS before, sum(received) AS today FROM recent GROUP BY 1
@@ -53,8 +55,8 @@ WITH recent AS (
 SELECT destination_id, event_name, (delivered_before * total.today / total.before)::bigint, received
 FROM recent JOIN total USING (destination_id)
 WHERE delivered = 0 AND days >= 5 AND total.before > 0
-    AND delivered_before * total.today / total.before >= %(enough)s
-ORDER BY 3 DESC, 1, 2 LIMIT 50
+    AND delivered_before * total.today / total.before - (received - refused) >= %(enough)s
+ORDER BY 3 DESC, 1, 2 LIMIT 5000
 """
 
 
@@ -68,7 +70,7 @@ def silences(today: date) -> list[Silence]:
         return []
     reasons = _reasons(today, found)
     told = [silence._replace(reason=reasons.get(silence[:2], "")) for silence in found]
-    return [silence for silence in told if silence.reason not in DELIBERATE]
+    return [silence for silence in told if silence.reason not in DELIBERATE][:MOST_TOLD]
 
 
 def _reasons(today: date, found: Iterable[Silence]) -> dict[tuple[int, str], str]:

@@ -23,7 +23,7 @@ from routing.snapshot import Snapshot
 
 TONES = {
     "delivered": "good", "waiting": "info", "held": "warn", "skipped": "quiet", "dead": "bad", "unrouted": "info",
-    "rejected": "bad", "not asked": "quiet",
+    "rejected": "bad", "not asked": "quiet", "forgotten": "quiet",
 }  # fmt: skip
 ANSWERS = 3
 """Answers shown of one lane, the newest."""
@@ -97,19 +97,31 @@ def entry(
 
 
 def _not_asked(found: dict[str, Any], now: Mapping[int, tuple[DestinationRule, Decision]]) -> list[dict[str, Any]]:
-    """Lanes of destinations that were added after the event was routed."""
+    """Lanes of destinations that have neither a delivery nor a skip of the event: they were added after it was routed;
+    or what became of it there is no longer kept."""
     if found["batch"] is None or found["batch"]["routed_at"] is None:
         return []
     asked = {lane["destination_id"] for lane in found["destinations"]}
+    missing = [rule for pk, (rule, _) in now.items() if pk not in asked and not rule.is_builtin]
+    if not missing:
+        return []
+    routed_at = datetime.fromisoformat(found["batch"]["routed_at"])
+    older = Destination.objects.filter(pk__in=[rule.id for rule in missing], created_at__lte=routed_at)
+    forgotten = set(older.values_list("pk", flat=True))
     return [
         {
-            "destination": rule.name, "destination_id": pk, "platform": rule.platform, "delivery_id": None,
-            "state": "not asked", "reason": "", "sentence": f"{rule.name} was added after this event was routed.",
-            "tries": 0, "next_try_at": None, "settled_at": None, "attempts": [],
+            "destination": rule.name, "destination_id": rule.id, "platform": rule.platform, "delivery_id": None,
+            "reason": "", "tries": 0, "next_try_at": None, "settled_at": None, "attempts": [],
+            **_absence(rule, is_forgotten=rule.id in forgotten),
         }
-        for pk, (rule, _) in now.items()
-        if pk not in asked and not rule.is_builtin
+        for rule in missing
     ]  # fmt: skip
+
+
+def _absence(rule: DestinationRule, *, is_forgotten: bool) -> dict[str, str]:
+    if is_forgotten:
+        return {"state": "forgotten", "sentence": f"What became of it at {rule.name} is no longer kept."}
+    return {"state": "not asked", "sentence": f"{rule.name} was added after this event was routed."}
 
 
 def _lane(
@@ -138,7 +150,7 @@ def _lane(
 
 def _decided(lane: dict[str, Any], name: str, now: tuple[DestinationRule, Decision] | None) -> Decided | None:
     """A lane with a delivery was routed there, whatever became of it; one without was skipped, for its reason."""
-    if now is None or now[0].is_builtin or lane["state"] == "unrouted":
+    if now is None or now[0].is_builtin or lane["state"] in ("unrouted", "forgotten"):
         return None
     rule, decision = now
     today = decision.sentence(name, rule)

@@ -121,7 +121,8 @@ def send_as_test(destination: Destination, rule: DestinationRule, chosen: Chosen
         raise NotSent(carried.sentence(event.name, rule))
     token = tokens.ready(destination)
     if isinstance(token, tokens.NotReady):
-        raise NotSent(f"No access token: {token.outcome.detail}")
+        secrets = destination.secrets.values()
+        raise NotSent(f"No access token: {masking.masked(token.outcome.detail, secrets, cap=380)}")
     entry = _record(destination, event.name, user)
     sent = _Sending(destination, preview.item_of(event, rule), now)
     try:

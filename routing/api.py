@@ -22,6 +22,7 @@ from events import keys
 from events.api.problems import Problem
 from routing import config, snapshot, toggles
 from routing.models import ConfigToken
+from trackstack_site.guard import key_of
 
 SCHEME = "tsc_"
 MAX_BYTES = 2 * 1024 * 1024
@@ -156,6 +157,7 @@ class ConfigView(APIView):
         text = request.META.get("HTTP_IF_MATCH", "").strip().removeprefix("W/").strip('"')
         if not text or text == "*":
             return None
-        if not text.isdigit():
+        version = key_of(text)
+        if version is None:
             raise Problem(412, "stale", f"If-Match is no version of the routing: {text[:40]!r}.")
-        return int(text)
+        return version

@@ -18,9 +18,14 @@ from django.db import transaction
 from destinations import platforms
 from destinations.models import Destination
 from routing import snapshot, toggles
-from routing.models import RoutingChange
+from routing.models import Route, RoutingChange
 from routing.policy import DestinationRule, Mode
 from routing.snapshot import Snapshot
+
+LONGEST = {
+    "native_names": Route._meta.get_field("native_name").max_length or 0,
+    "native_ids": Route._meta.get_field("native_id").max_length or 0,
+}
 
 
 class ConfigError(ValueError):
@@ -118,12 +123,18 @@ def _problems(one: Wanted, rule: DestinationRule, state: Snapshot) -> list[tuple
         found.append(("mode", f"One of {', '.join(mode.value for mode in Mode)}; it is {one.mode!r}."))
     if one.on is not msgspec.UNSET and one.mode is not msgspec.UNSET and one.mode != Mode.CUSTOM:
         found.append(("on", f"Only Custom mode has a list of its own; the mode is {one.mode}."))
-    known = set(state.events) | rule.ticked
+    # A retired event may have a name or an id from before: what comes out goes in again.
+    known = set(state.events) | rule.ticked | set(_own_names(rule)) | set(rule.native_ids)
     for part in ("on", "native_names", "native_ids"):
         values = getattr(one, part)
         for event in values if values is not msgspec.UNSET else ():
             if event not in known:
                 found.append((part, f"There is no event {event!r}: register it in Settings → Taxonomy."))
+    for part, longest in LONGEST.items():
+        values = getattr(one, part)
+        for event, value in values.items() if values is not msgspec.UNSET else ():
+            if len(value) > longest or "\x00" in value:
+                found.append((part, f"{event}: at most {longest} characters, none of them NUL."))
     shape = platforms.get(rule.platform).native_id
     if one.native_ids is not msgspec.UNSET:
         try:
@@ -195,6 +206,6 @@ def copied(source: DestinationRule, target: DestinationRule, state: Snapshot) ->
     known = {name for name in toggles.selected(source, state.events) if platform.native_name(name)}
     wanted = Wanted(mode=Mode.CUSTOM.value, on=sorted(known))
     if source.platform == target.platform:
-        wanted.native_names = _own_names(source)
-        wanted.native_ids = dict(source.native_ids)
+        wanted.native_names = {event: name for event, name in _own_names(source).items() if event in state.events}
+        wanted.native_ids = {event: text for event, text in source.native_ids.items() if event in state.events}
     return Document(destinations={target.name: wanted})

@@ -11,8 +11,10 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet, Sum
+from django.utils import timezone
 
 from destinations.models import DeliveryMinute, Destination, Span
 from routing import toggles
@@ -172,8 +174,9 @@ class Effect(NamedTuple):
 
 
 def effect(entry: RoutingChange) -> tuple[Effect, Effect] | None:
-    """The 24 hours before a change and those after it; None for what concerns no destination."""
-    if entry.destination_pk is None:
+    """The 24 hours before a change and those after it; None for what concerns no destination, or is no longer kept."""
+    kept = settings.RETENTION_DAYS["minutes"]
+    if entry.destination_pk is None or entry.at - EFFECT < timezone.now() - timedelta(days=kept):
         return None
     return _sum(entry.destination_pk, entry.at - EFFECT, entry.at), _sum(
         entry.destination_pk, entry.at, entry.at + EFFECT
@@ -182,7 +185,7 @@ def effect(entry: RoutingChange) -> tuple[Effect, Effect] | None:
 
 def _sum(destination_pk: int, since: datetime, until: datetime) -> Effect:
     rows = DeliveryMinute.objects.filter(
-        destination_id=destination_pk, span__in=(Span.QUARTER, Span.PART), minute__gte=since, minute__lt=until
+        destination_id=destination_pk, span__in=(Span.MINUTE, Span.PART), minute__gte=since, minute__lt=until
     )
     found = rows.aggregate(delivered=Sum("delivered"), dead=Sum("dead"))
     return Effect(found["delivered"] or 0, found["dead"] or 0)

@@ -52,6 +52,8 @@ def deliveries(request: HttpRequest) -> HttpResponse:
         query = kept.copy()
         query["before"] = str(page.older)
         older = f"?{query.urlencode()}"
+    # A replay knows no event ids: it would send everything that is dead there.
+    may_replay_all = bool(filters.get("destination")) and not filters.get("event_id")
     context = {
         "form": form,
         "rows": _rows(page.rows),
@@ -63,7 +65,7 @@ def deliveries(request: HttpRequest) -> HttpResponse:
         "reason_label": reasons.label(filters["reason"]) if filters.get("reason") else "",
         "may_replay": request.user.has_perm("destinations.add_replay")
         and any(r.state == State.DEAD for r in page.rows),
-        "replay_url": f"{reverse('destinations:replay_new')}?{kept.urlencode()}" if filters.get("destination") else "",
+        "replay_url": f"{reverse('destinations:replay_new')}?{kept.urlencode()}" if may_replay_all else "",
     }
     return render(request, "destinations/deliveries.html", context)
 

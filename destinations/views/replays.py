@@ -13,8 +13,8 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from destinations import replays
 from destinations.forms_replay import ReplayForm
-from destinations.models import DESTINATION_BITS, Delivery, Destination, Replay, ReplayKind, ReplayState, State
-from trackstack_site.guard import needs
+from destinations.models import MAX_DESTINATION_ID, Delivery, Destination, Replay, ReplayKind, ReplayState, State
+from trackstack_site.guard import key_of, needs
 
 VIEW = "destinations.view_replay"
 START = "destinations.add_replay"
@@ -43,7 +43,7 @@ def new(request: HttpRequest) -> HttpResponse:
     data["only"] = " ".join(chosen)
     is_asked = "destination" in data or bool(chosen)
     if chosen and not data.get("destination"):
-        data["destination"] = str(int(chosen[0]) & ((1 << DESTINATION_BITS) - 1)) if chosen[0].isdigit() else ""
+        data["destination"] = str((key_of(chosen[0]) or 0) & MAX_DESTINATION_ID or "")
     form = ReplayForm(data if is_asked else None)
     return _plan_page(request, form)
 
@@ -83,8 +83,7 @@ def _start(request: HttpRequest) -> HttpResponse:
 @needs(START)
 def one(request: HttpRequest) -> HttpResponse:
     """Send one dead delivery again, at once."""
-    key = request.POST.get("delivery", "")
-    row = get_object_or_404(Delivery.objects.select_related("event"), pk=int(key) if key.isdigit() else 0)
+    row = get_object_or_404(Delivery.objects.select_related("event"), pk=key_of(request.POST.get("delivery", "")) or 0)
     back = f"{reverse('destinations:trace')}?{urlencode({'id': row.event.event_id})}"
     if row.state != State.DEAD:
         messages.info(request, "It is not dead any more.")

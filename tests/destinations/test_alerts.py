@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from destinations import alerts, health, notices, silence
 from destinations.alert_models import AlertChannel, AlertIncident, AlertNotice, AlertRule, NoticeState, RuleKind
-from destinations.models import Destination, Hold
+from destinations.models import Destination, Hold, LedgerEntry
 from destinations.signing import keys_of, signature
 from destinations.standing import Standing
 from events.ingest import Sender, accept_batch
@@ -104,6 +104,38 @@ def test_an_ending_token() -> None:
     assert not AccessToken.objects.exists()
 
 
+def book(day: Any, destination: Destination, event: str, **counts: int) -> None:
+    for state, count in counts.items():
+        name, _, reason = state.partition("__")
+        LedgerEntry.objects.create(
+            day=day, destination=destination, event_name=event, state=name, reason=reason, count=count
+        )
+
+
+def test_many_events_switched_off_do_not_hide_one_that_fell_silent() -> None:
+    today = timezone.now().date()
+    off, on = factories.make_destination("meta", is_enabled=False), factories.make_destination("meta")
+    for days in range(9):
+        day = today - timedelta(days=days)
+        for number in range(60):
+            went = {"delivered": 900} if days > 1 else {"skipped__destination_disabled": 900}
+            book(day, off, f"Custom{number}", received=900, **went)
+        book(day, on, "SignUp", received=100, delivered=100)
+        book(day, on, "Purchase", **({"received": 50, "delivered": 50} if days > 1 else {}))
+    assert [(one.destination_id, one.event) for one in silence.silences(today)] == [(on.pk, "Purchase")]
+
+
+def test_what_came_and_still_waits_is_no_silence() -> None:
+    """Shortly after midnight, and behind a pause, nothing of the day is delivered yet."""
+    today = timezone.now().date()
+    meta = factories.make_destination("meta")
+    for days in range(9):
+        book(today - timedelta(days=days), meta, "SignUp", received=1000, **({"delivered": 1000} if days else {}))
+    assert silence.silences(today) == []
+    book(today, meta, "SignUp", skipped__no_identity=990)
+    assert [one.reason for one in silence.silences(today)] == ["no_identity"], "those that wait are few"
+
+
 # --- Incidents -------------------------------------------------------------------------------------------
 def test_a_trouble_is_told_once_and_once_when_it_is_over() -> None:
     channel = AlertChannel.objects.create(name="Ops", kind="email", values={"to": "ops@example.com"})
@@ -137,6 +169,54 @@ def test_muted_and_unwatched_rules_tell_nobody() -> None:
     AlertIncident.objects.all().delete()
     AlertRule.objects.update(is_enabled=False, muted_until=None)
     assert alerts.evaluate() == (0, 0)
+
+
+def test_what_began_in_a_mute_is_told_when_the_mute_ends_and_over_is_told_of_nothing_untold() -> None:
+    channel = AlertChannel.objects.create(name="Ops", kind="email", values={"to": "ops@example.com"})
+    stopped = rule(RuleKind.STOPPED)
+    stopped.channels.add(channel)
+    pixel = factories.make_destination("meta", name="Pixel", hold=Hold.CREDENTIALS)
+    brief = factories.make_destination("meta", name="Brief", hold=Hold.CREDENTIALS)
+    alerts.mute(stopped, "hour")
+    assert alerts.evaluate() == (2, 0)
+    Destination.objects.filter(pk=brief.pk).update(hold="")
+    alerts.mute(stopped, "off")
+    for _ in range(2):
+        alerts.evaluate()
+    assert [notice.subject for notice in AlertNotice.objects.all()] == [
+        "TrackStack: Stopped: Pixel is stopped, its events wait: Credentials refused"
+    ]
+    Destination.objects.filter(pk=pixel.pk).update(hold="")
+    assert alerts.evaluate(timezone.now() + timedelta(minutes=4)) == (0, 2)
+    assert [notice.subject[:20] for notice in AlertNotice.objects.order_by("pk")] == [
+        "TrackStack: Stopped:", "TrackStack: Over aft",
+    ]  # fmt: skip
+
+
+def test_nothing_is_over_because_nobody_looks_any_more() -> None:
+    channel = AlertChannel.objects.create(name="Ops", kind="email", values={"to": "ops@example.com"})
+    stopped = rule(RuleKind.STOPPED)
+    stopped.channels.add(channel)
+    factories.make_destination("meta", hold=Hold.CREDENTIALS)
+    alerts.evaluate()
+    AlertRule.objects.update(is_enabled=False)
+    assert alerts.evaluate(timezone.now() + timedelta(minutes=4)) == (0, 1)
+    assert AlertNotice.objects.count() == 1
+
+
+def test_numbers_of_one_and_of_less_than_a_minute() -> None:
+    meta = factories.make_destination("meta", name="Pixel")
+    AlertRule.objects.filter(kind=RuleKind.DEAD).update(threshold=0)
+    AlertRule.objects.filter(kind=RuleKind.LAG).update(threshold=10)
+    assert sentences(RuleKind.DEAD, row(meta, hour=health.Figures(dead=1))) == [
+        "1 delivery to Pixel died in the last hour."
+    ]  # fmt: skip
+    assert sentences(RuleKind.LAG, row(meta, standing=Standing(overdue=20, waiting=1))) == [
+        "Pixel is 20 seconds behind: 1 delivery waits."
+    ]
+    assert sentences(RuleKind.LAG, row(meta, standing=Standing(overdue=60, waiting=10_000))) == [
+        "Pixel is 60 seconds behind: at least 10000 deliveries wait."
+    ]
 
 
 # --- Notices ---------------------------------------------------------------------------------------------
@@ -196,6 +276,21 @@ def test_mail_slack_and_a_signed_hook(receiver: Receiver) -> None:
     assert headers["webhook-signature"] == signature(keys_of(SECRET)[0], base)
     assert headers["webhook-id"] == f"alert-{signed.pk}"
     assert set(AlertNotice.objects.values_list("state", flat=True)) == {NoticeState.SENT}
+
+
+def test_what_a_platform_said_breaks_no_subject_and_calls_nobody(receiver: Receiver) -> None:
+    """Platforms answer in several lines, and what they say may be of a stranger's making."""
+    stopped = rule(RuleKind.STOPPED)
+    for kind, values in (("email", {"to": "ops@example.com"}), ("slack", {"url": receiver.url})):
+        stopped.channels.add(AlertChannel.objects.create(name=kind, kind=kind, values=values))
+    said = "Token\nrefused & <!channel> <https://evil.example|log in>"
+    factories.make_destination("meta", name="Pixel", hold=Hold.CREDENTIALS, hold_detail=said)
+    alerts.evaluate()
+    assert notices.send_due() == 2
+    assert set(AlertNotice.objects.values_list("state", "detail")) == {(NoticeState.SENT, "")}
+    assert "wait: Token refused &" in mail.outbox[0].subject
+    text = json.loads(receiver.got[0][1])["text"]
+    assert "&amp; &lt;!channel&gt; &lt;https://evil.example|log in&gt;" in text
 
 
 def test_what_cannot_be_sent_is_tried_again_and_given_up_in_the_end(receiver: Receiver) -> None:

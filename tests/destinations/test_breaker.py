@@ -13,8 +13,10 @@ from django.utils import timezone
 
 from destinations import breaker, changes, delivery, queries, trace
 from destinations.models import Delivery, Destination, State
+from destinations.platforms.base import Outcome, Response, Result
 from destinations.sandbox.server import Sandbox, running_sandbox
 from events.ingest import Sender, accept_batch
+from routing import toggles
 from routing.dispatch import route_due
 from routing.models import RoutingChange
 from tests.factories import event, make_destination, make_source
@@ -95,7 +97,70 @@ def test_the_probe_keeps_its_place(sandbox: Sandbox) -> None:
     Destination.objects.filter(pk=hook.pk).update(breaker_since=timezone.now(), failures=9)
     tick(hook)
     first = Delivery.objects.filter(destination=hook).order_by("due_at", "pk").select_related("event")[0]
-    assert first.event.event_id == "e1", "what was probed is probed again, and what came after it stays after it"
+    assert first.event.event_id == "e1", "whichever was probed, each keeps its place"
+
+
+def test_one_event_that_breaks_the_platform_does_not_keep_it_shut(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hook = make_destination("webhook", event_mode="everything", breaker_since=timezone.now(), failures=9)
+    owe("poison")
+    owe("fine")
+    sent = delivery.outgoing.send
+
+    def send(destination: Destination, request: Any) -> Any:
+        if request.items[0].event_id == "poison":
+            return Response(status=500), 1
+        return sent(destination, request)
+
+    monkeypatch.setattr(delivery.outgoing, "send", send)
+    for _ in range(60):
+        tick(hook)
+        if hook.breaker_since is None:
+            break
+    assert hook.breaker_since is None, "it answers for every event but one"
+    tick(hook)
+    assert Delivery.objects.get(destination=hook, event__event_id="fine").state == State.DELIVERED
+    assert Delivery.objects.get(destination=hook, event__event_id="poison").tries == 1, "and that one loses tries"
+
+
+def test_a_probe_that_needed_no_request_is_not_waited_for(sandbox: Sandbox) -> None:
+    meta = make_destination("meta", event_mode="custom", breaker_since=timezone.now(), failures=9)
+    toggles.apply(meta, on={"SignUp": True})
+    owe("off-1", "off-2", "off-3")
+    toggles.apply(meta, on={"SignUp": False, "Purchase": True})
+    sender = Sender(source_id=make_source().pk, trace_id="b" * 32)
+    accept_batch(json.dumps([event("Purchase", "on", value=5, currency="USD")]).encode(), sender)
+    route_due()
+    assert delivery.deliver_due(meta.pk) == 4, "skipped rows are no probes"
+    meta.refresh_from_db()
+    assert (meta.breaker_since, meta.failures) == (None, 0)
+
+
+def test_what_the_platform_repeats_of_secrets_and_persons_is_not_kept(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meta = make_destination("meta", name="Pixel")
+    token = meta.secrets["access_token"]
+    owe("e1")
+    said = f"Service temporarily unavailable for token {token} and ada@example.com"
+    body = json.dumps({"error": {"message": said, "code": 2, "is_transient": True}}).encode()
+    monkeypatch.setattr(delivery.outgoing, "send", lambda *_: (Response(status=503, body=body), 1))
+    break_it(meta)
+    assert "temporarily unavailable" in meta.breaker_detail
+    kept = [meta.breaker_detail, *RoutingChange.objects.get(action="breaker").sentences]
+    assert not [text for text in kept if token in text or "ada@" in text]
+
+
+def test_another_lanes_wait_is_not_cut_short() -> None:
+    meta = make_destination("meta")
+    late = Destination.objects.get(pk=meta.pk)  # as another worker read it, before the first was told to wait
+    breaker.note(meta, [Outcome(result=Result.RETRY, after=600.0)], ())
+    breaker.note(late, [Outcome(result=Result.RETRY)], ())
+    breaker.put_off(late, 2.0)
+    meta.refresh_from_db()
+    assert meta.backoff_until is not None
+    assert meta.backoff_until > timezone.now() + timedelta(seconds=590)
 
 
 def test_only_one_worker_probes(sandbox: Sandbox) -> None:

@@ -117,6 +117,18 @@ def test_live_shows_the_newest_masked_and_filtered() -> None:
     assert line.skipped == 0
 
 
+def test_live_does_not_say_not_sent_of_what_waits_to_be_routed() -> None:
+    factories.make_destination("meta", name="Pixel")
+    source = factories.make_source("Shop")
+    accept_batch(json.dumps([factories.event("SignUp", "e1")]).encode(), Sender(source_id=source.pk, trace_id="v" * 32))
+    page, client = reverse("destinations:live"), client_with("destinations.view_delivery")
+    html = client.get(page).content.decode()
+    assert "not sent" not in html
+    assert "waits to be routed" in html
+    route_due()
+    assert "waits to be routed" not in client.get(page).content.decode()
+
+
 def test_live_reads_little_however_much_there_is(django_assert_max_num_queries: Any) -> None:
     for _ in range(3):
         factories.make_destination("meta")

@@ -79,6 +79,17 @@ def test_while_valkey_is_away_each_process_keeps_to_its_share(settings: Any, mon
     forget()
 
 
+@pytest.mark.parametrize("broker", ["amqp://guest@127.0.0.1:1//", "memory://"])
+def test_with_a_broker_that_cannot_count_each_process_keeps_to_its_share(
+    broker: str, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.CELERY_BROKER_URL = broker
+    settings.WORKERS_EXPECTED = 2
+    forget()
+    assert allowed(hook(10, monkeypatch), 20) == 5
+    forget()
+
+
 def test_rows_over_the_limit_wait_and_lose_nothing(
     valkey: ValkeyServer, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,7 +14,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from destinations import replays
+from destinations import changes, platforms, replays, retention
 from destinations.models import (
     DESTINATION_BITS,
     Delivery,
@@ -30,7 +30,7 @@ from destinations.models import (
 from destinations.replays import Plan
 from events.ingest import Sender, accept_batch
 from events.models import Event, IngestBatch, Source
-from routing import toggles
+from routing import snapshot, toggles
 from routing.dispatch import route_due
 from routing.models import RoutingChange
 from tests import factories
@@ -201,6 +201,40 @@ def test_a_backfill_leaves_what_the_event_itself_lacks() -> None:
     assert books(meta) == recount(meta) == {"received": 3, "skipped no_identity": 1, "dead refused": 1}
 
 
+def test_a_backfill_never_sends_again_what_was_delivered_and_forgotten(settings: Any) -> None:
+    settings.RETENTION_DAYS = {"deliveries": 180}
+    hook = factories.make_destination("webhook")
+    toggles.apply(hook, on={"SignUp": True, "Purchase": False})
+    send(factories.event("SignUp", "sent"), factories.event("Purchase", "missed"))
+    settle(hook, State.DELIVERED)
+    long_ago = timezone.now() - timedelta(days=200)
+    Event.objects.update(received_at=long_ago, occurred_at=long_ago)
+    IngestBatch.objects.update(received_at=long_ago)
+    Delivery.objects.update(created_at=long_ago)
+    retention.forget_old()
+    assert not Delivery.objects.filter(destination=hook).exists()
+
+    toggles.apply(hook, on={"Purchase": True})
+    plan = Plan(ReplayKind.MISSED, hook)
+    assert replays.estimate(plan).left == {replays.FORGOTTEN: 1}
+    replay = go(plan)
+    assert (replay.moved, replay.left) == (1, {replays.FORGOTTEN: 1})
+    assert Delivery.objects.get(destination=hook).event.event_id == "missed"
+    assert books(hook) == {"received": 2, "delivered": 1}
+
+
+def test_a_destination_that_was_not_asked_yet_gets_what_came_in_the_moment_it_was_made() -> None:
+    early = snapshot.current().version
+    send(factories.event("SignUp", "e1"))
+    webhook = platforms.get("webhook")
+    config = webhook.example_config()
+    hook = changes.create(webhook, name="Hook", is_sandbox=True, config=config, sources=None, user=None)
+    # A worker routed with what it had read before, and its clock is ahead of the one that made the destination.
+    IngestBatch.objects.update(routing_version=early, routed_at=timezone.now() + timedelta(seconds=1))
+    assert go(Plan(ReplayKind.MISSED, hook)).moved == 1
+    assert books(hook) == recount(hook) == {"received": 1}
+
+
 def test_the_rate_bounds_a_turn_and_a_step_leaves_off_where_it_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replays, "SCAN_ROWS", 4)
     meta = factories.make_destination("meta")
@@ -332,6 +366,28 @@ def test_chosen_rows_and_one_row() -> None:
     )
 
 
+def test_rows_of_two_destinations_are_not_quietly_halved() -> None:
+    one, two = factories.make_destination("meta", name="One"), factories.make_destination("meta", name="Two")
+    send(factories.event("SignUp", "a"))
+    for destination in (one, two):
+        settle(destination, State.DEAD, "refused")
+    keys = [str(row.pk) for row in Delivery.objects.filter(state=State.DEAD)]
+    html = client_with(group="Engineer").get(reverse("destinations:replay_new"), {"only": keys}).content.decode()
+    assert "1 of the chosen deliveries are of another destination" in html
+    assert "Send 1" not in html
+
+
+def test_all_that_match_an_event_id_are_not_all_that_is_dead() -> None:
+    meta = factories.make_destination("meta")
+    send(factories.event("SignUp", "a"), factories.event("SignUp", "b"))
+    settle(meta, State.DEAD, "refused")
+    client, page = client_with(group="Engineer"), reverse("destinations:deliveries")
+    assert "Replay all that match" in client.get(page, {"destination": meta.pk}).content.decode()
+    html = client.get(page, {"destination": meta.pk, "event_id": "a"}).content.decode()
+    assert "Replay the chosen" in html
+    assert "Replay all that match" not in html, "a replay knows no event ids and would send both"
+
+
 def test_nonsense_is_refused_with_a_sentence() -> None:
     client = client_with(group="Engineer")
     page = reverse("destinations:replay_new")
@@ -348,6 +404,13 @@ def test_nonsense_is_refused_with_a_sentence() -> None:
     assert not Replay.objects.exists()
     replay = replays.start(Plan(ReplayKind.DEAD, meta), rate=10, user=None)
     assert client.post(reverse("destinations:replay_steer", args=[replay.pk]), {"action": "explode"}).status_code == 400
+
+
+@pytest.mark.parametrize("key", ["²", "9" * 5000])
+def test_a_key_that_is_none_is_no_server_error(key: str) -> None:
+    client = client_with(group="Engineer")
+    assert client.get(reverse("destinations:replay_new"), {"only": key}).status_code == 200
+    assert client.post(reverse("destinations:replay_one"), {"delivery": key}).status_code == 404
 
 
 def test_a_destination_offers_to_send_the_last_days() -> None:
@@ -369,6 +432,17 @@ def test_the_command_says_and_starts(capsys: pytest.CaptureFixture[str]) -> None
     assert turn(Replay.objects.get()) == 1
     with pytest.raises(CommandError, match=r"There is no destination 'Nope'\. There are: .*Pixel"):
         call_command("replay", destination="Nope")
+
+
+def test_a_backfill_by_reason_of_death_is_refused_instead_of_sending_everything() -> None:
+    meta = factories.make_destination("meta", name="Pixel")
+    send(factories.event("FeatureUsed", "a"))
+    toggles.apply(meta, on={"FeatureUsed": True})
+    with pytest.raises(CommandError, match="reason"):
+        call_command("replay", destination="Pixel", missed=True, reason="exhausted")
+    assert not Replay.objects.exists()
+    with pytest.raises(replays.ReplayError, match="reason"):
+        replays.start(Plan(ReplayKind.MISSED, meta, reason="exhausted"), rate=10, user=None)
 
 
 def test_keys_fit() -> None:

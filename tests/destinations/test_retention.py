@@ -74,6 +74,27 @@ def test_what_still_waited_is_accounted_for_before_it_goes(settings: Any) -> Non
     assert LedgerEntry.objects.get(destination=held, state="dead").reason == "too_old"
 
 
+def test_what_was_replayed_or_backfilled_lately_is_kept_though_its_event_is_old(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their keys are among the oldest; they neither go with their neighbours nor stand before them."""
+    settings.RETENTION_DAYS = {"deliveries": 20}
+    monkeypatch.setattr(retention, "ROWS_PER_STEP", 2)
+    meta = make_destination("meta")
+    source = make_source()
+    for number in range(4):
+        send(source, f"again-{number}", days_ago=25)
+        send(source, f"old-{number}", days_ago=25)
+    send(source, "young")
+    Delivery.objects.filter(event__event_id__startswith="again", destination=meta).update(created_at=timezone.now())
+    retention.forget_old()
+    kept = set(Delivery.objects.filter(destination=meta).values_list("event__event_id", flat=True))
+    assert kept == {"again-0", "again-1", "again-2", "again-3", "young"}
+    dead = LedgerEntry.objects.filter(destination=meta, state="dead")
+    assert sum(entry.count for entry in dead) == 4, "only what had waited all the time"
+    assert retention.forget_deliveries(timezone.now() - timedelta(days=20)) == 0
+
+
 def test_an_unrouted_batch_is_never_forgotten(settings: Any) -> None:
     settings.RETENTION_DAYS = {"events": 10}
     source = make_source()

@@ -50,6 +50,17 @@ def test_consent_says_who_said_it() -> None:
     assert "Analytics denied: the event is silent, and Shop assumes so." in html
 
 
+def test_what_retention_forgot_was_not_added_afterwards() -> None:
+    factories.make_destination("meta", name="Pixel")
+    send(factories.event(event_id="e1"))
+    Delivery.objects.all().delete()
+    factories.make_destination("meta", name="Late")
+    html = look()
+    assert "What became of it at Pixel is no longer kept." in lane(html, "Pixel")
+    assert "Routing then" not in lane(html, "Pixel")
+    assert "Late was added after this event was routed." in lane(html, "Late")
+
+
 def test_routing_then_and_now() -> None:
     pixel = factories.make_destination("meta", name="Pixel")
     other = factories.make_destination("meta", name="Other")

@@ -54,6 +54,37 @@ def test_what_comes_out_goes_in_again_and_changes_nothing(meta: Destination) -> 
     assert document() == shown
 
 
+def test_what_comes_out_goes_in_again_after_an_event_was_retired(meta: Destination) -> None:
+    from events import taxonomy
+    from events.models import CanonicalEvent
+
+    twin = factories.make_destination("meta", name="Twin")
+    toggles.apply(meta, native_names={"FeatureUsed": "Used"})
+    taxonomy.retire(CanonicalEvent.objects.get(name="FeatureUsed"))
+    shown = document()
+    assert shown["destinations"]["Pixel"]["native_names"] == {"FeatureUsed": "Used"}
+    assert call("put", shown).json()["changes"] == []
+    state = snapshot.current()
+    config.plan(config.copied(state.rules[meta.pk], state.rules[twin.pk], state), state)
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [("native_names", "n" * 101), ("native_names", "a\x00b"), ("native_ids", "1" * 201)],
+)
+def test_what_no_column_holds_is_refused_by_its_path(part: str, value: str) -> None:
+    factories.make_destination("google_ads", name="Ads")
+    wanted = {"destinations": {"Ads": {part: {"Purchase": value}}}}
+    answer = call("put", wanted)
+    assert answer.status_code == 422, answer.content
+    assert answer.json()["errors"][0]["path"] == f"$.destinations['Ads'].{part}"
+
+
+@pytest.mark.parametrize("version", ["²", "9" * 5000])
+def test_nonsense_in_if_match_is_stale(version: str, meta: Destination) -> None:
+    assert call("put", {"destinations": {}}, **{"If-Match": version}).status_code == 412
+
+
 def test_a_document_is_made_so_and_the_second_time_changes_nothing(meta: Destination) -> None:
     one = {"mode": "custom", "on": ["SignUp", "FeatureUsed"], "native_names": {"SignUp": "Joined"}}
     wanted = {"destinations": {"Pixel": one}}

@@ -112,6 +112,20 @@ def test_effect_is_of_the_day_before_and_the_day_after() -> None:
     assert history.effect(entry) == ((5, 1), (7, 0))
 
 
+def test_an_effect_is_told_to_the_minute_and_not_of_what_is_forgotten() -> None:
+    meta = factories.make_destination("meta")
+    entry = toggles.apply(meta, on={"FeatureUsed": True})
+    assert entry is not None
+    at = entry.at.replace(minute=7, second=0, microsecond=0)
+    entry.at = at
+    after = at + timedelta(minutes=3)
+    DeliveryMinute.objects.create(destination=meta, minute=after, span=Span.MINUTE, delivered=5)
+    DeliveryMinute.objects.create(destination=meta, minute=at.replace(minute=0), span=Span.QUARTER, delivered=5)
+    assert history.effect(entry) == ((0, 0), (5, 0)), "they came after the change"
+    entry.at = at - timedelta(days=8)
+    assert history.effect(entry) is None, "none is not nothing: the minutes of then are gone"
+
+
 # --- Screens ---------------------------------------------------------------------------------------------
 def test_pages_ask_who_is_there_and_what_they_may() -> None:
     meta = factories.make_destination("meta")

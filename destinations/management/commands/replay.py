@@ -43,6 +43,10 @@ class Command(BaseCommand):
             since=_time(options["since"]),
             until=_time(options["until"]),
         )
+        try:
+            replays.check(plan)
+        except replays.ReplayError as error:
+            raise CommandError(str(error), returncode=2) from None
         found = replays.estimate(plan)
         least = "at least " if found.is_partial else ""
         self.stdout.write(f"{replays.sentence(plan, options['rate'])}.")
