@@ -17,21 +17,11 @@ import msgspec
 from django.conf import settings
 from django.utils import timezone
 
-from destinations import attempts, breaker, masking, outgoing, pacing, queue, retry, tokens
+from destinations import adapter, attempts, breaker, masking, outgoing, pacing, queue, retry, tokens
 from destinations.http import NoAnswer
 from destinations.lanes import Lane
 from destinations.models import Attempt, Destination, Hold, State
-from destinations.platforms.base import (
-    TOKEN_EXPIRED,
-    Built,
-    Item,
-    Outcome,
-    Platform,
-    Request,
-    Response,
-    Result,
-    Skip,
-)
+from destinations.platforms.base import TOKEN_EXPIRED, Item, Outcome, Platform, Request, Response, Result
 from destinations.queue import LEASE_SECONDS, Claimed, Settled, batch_of, claim, claim_probe, has_due, record
 from routing import snapshot, toggles
 from routing.policy import DestinationRule
@@ -214,9 +204,10 @@ class Run:
 
     # --- building and sending --------------------------------------------------------------------
     def _send_items(self, items: Sequence[Item]) -> None:
-        built = self._build(items)
+        built = adapter.build(self.platform, items, self.config, self.now)
         for skip in built.skipped:
-            self._settle(self.rows[skip.item.key], State.SKIPPED, skip.reason, skip.detail)
+            state = State.DEAD if skip.reason == adapter.BUILD_FAILED else State.SKIPPED
+            self._settle(self.rows[skip.item.key], state, skip.reason, skip.detail)
         for request in built.requests:
             if self.is_stopped or self._should_stop():
                 self._release(request.items)
@@ -232,28 +223,6 @@ class Run:
             self.looked_at = now
             self.is_stopped = snapshot.stored_version() != self.version
         return self.is_stopped
-
-    def _build(self, items: Sequence[Item]) -> Built:
-        try:
-            return self.platform.build(items, self.config, self.now)
-        except Exception:
-            if len(items) == 1:
-                logger.exception("%s could not build a payload", self.platform.key)
-                skip = Skip(item=items[0], reason="build_failed", detail="")
-                self._settle(
-                    self.rows[items[0].key],
-                    State.DEAD,
-                    skip.reason,
-                    "The payload could not be built.",
-                )
-                return Built(requests=[], skipped=[])
-        # A bug met one event: find it, and send the others.
-        half = len(items) // 2
-        left, right = self._build(items[:half]), self._build(items[half:])
-        return Built(
-            requests=left.requests + right.requests,
-            skipped=left.skipped + right.skipped,
-        )
 
     def _send(self, request: Request) -> None:
         """Send a request with those that must succeed before it."""
@@ -286,7 +255,7 @@ class Run:
         with tracing.span("deliver", links=traces, destination=self.destination.name, events=len(request.items)):
             answer, latency_ms = outgoing.send(self.destination, request)
         if isinstance(answer, Response):
-            outcomes = self._parse(request, answer)
+            outcomes = adapter.parse(self.platform, request, answer)
         else:
             result = Result.CONFIG if answer.is_refused_here else Result.RETRY
             outcomes = [Outcome(result=result, detail=answer.sentence)] * len(request.items)
@@ -344,17 +313,6 @@ class Run:
         """Remember an attempt that carried an item without deciding its fate."""
         self.carried[item.key] = (*self.carried.get(item.key, ()), attempt)
 
-    def _parse(self, request: Request, answer: Response) -> list[Outcome]:
-        try:
-            outcomes = self.platform.parse(request, answer)
-            if len(outcomes) == len(request.items):
-                return outcomes
-            logger.error("%s gave %d outcomes for %d items", self.platform.key, len(outcomes), len(request.items))
-        except Exception:
-            logger.exception("%s could not read an answer", self.platform.key)
-        outcome = Outcome(result=Result.RETRY, detail=f"The answer ({answer.status}) could not be read.")
-        return [outcome] * len(request.items)
-
     def _note(
         self,
         request: Request,
@@ -368,18 +326,11 @@ class Run:
             answer,
             outcomes,
             destination=self.destination,
-            sample=lambda: self._alone(request),
+            sample=lambda: adapter.alone(self.platform, request, self.config, self.now),
             secrets=self.secrets,
             started_at=started_at,
             latency_ms=latency_ms,
         )
-
-    def _alone(self, request: Request) -> Request | None:
-        """The request that the first event of a batch alone would have made."""
-        # It has just been built among others, so it builds alone as well.
-        built = self.platform.build(request.items[:1], self.config, self.now).requests
-        parts = [part for whole in built for part in (*whole.before, whole)]
-        return next((part for part in parts if part.url == request.url), None)
 
     # --- outcomes ----------------------------------------------------------------------------------
     def _take(self, row: Claimed, outcome: Outcome, attempt: Attempt, roll: float) -> None:
