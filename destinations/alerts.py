@@ -33,6 +33,8 @@ EVALUATE_TASK = "destinations.watch"
 LOCK = 7_305_001
 """Of pg_advisory_xact_lock: one evaluation at a time, however many beats there are."""
 CALM_SECONDS = 120.0
+MOST_SILENCES = 3
+"""Events that fell silent at a destination and are told one by one; more are one trouble of the destination."""
 REJECTED_MINUTES = 15
 
 
@@ -56,7 +58,11 @@ KINDS: dict[str, Kind] = {
     RuleKind.ENDING.value: Kind("A token or an API version ends within this time", "days", 30, 1, 90),
     RuleKind.REJECTED.value: Kind("More than this share of 15 minutes' events was rejected", "%", 5, 0, 100),
     RuleKind.SILENCE.value: Kind(
-        "An event that used to reach a destination does not today, with this many expected", "deliveries", 10, 10, 1e6
+        "Far less of an event than in the same hours of past weeks, when it was this many at least",
+        "deliveries",
+        10,
+        10,
+        1e6,
     ),
 }
 
@@ -143,13 +149,19 @@ def _rejected(threshold: float, _: Any, __: Any) -> Iterator[Finding]:
 
 
 def _silent(threshold: float, rows: Sequence[Row], silences: Sequence[silence.Silence]) -> Iterator[Finding]:
-    names = {row.destination.pk: row.destination.name for row in rows}
-    for one in silences:
-        if one.expected >= threshold and one.destination_id in names:
-            why = f" Most were skipped as {one.reason}." if one.reason else ""
-            name = names[one.destination_id]
-            said = f"{name} got no {one.event} today; about {one.expected} were to be expected by now.{why}"
-            yield Finding(f"{one.destination_id} {one.event}", said, reverse("routing:event", args=[one.event]))
+    for row in rows:
+        of = [one for one in silences if one.destination_id == row.destination.pk and one.expected >= threshold]
+        if len(of) > MOST_SILENCES:
+            hours = max(one.hours for one in of)
+            names = ", ".join(one.event for one in of[:MOST_SILENCES])
+            said = f"{row.destination.name} gets far less of {len(of)} events than in past weeks, looked at over up to"
+            said = f"{said} {hours} hours: {names} and others."
+            yield Finding(str(row.destination.pk), said, _destination(row))
+            continue
+        for one in of:
+            why = f" Most were not sent: {one.reason}." if one.reason else ""
+            said = f"{row.destination.name} {one.sentence}.{why}"
+            yield Finding(f"{row.destination.pk} {one.event}", said, reverse("routing:event", args=[one.event]))
 
 
 _LOOKS: dict[str, Any] = {
@@ -179,7 +191,7 @@ def evaluate(now: datetime | None = None) -> tuple[int, int]:
         rules = list(AlertRule.objects.prefetch_related("channels"))
         watched = [rule for rule in rules if rule.is_enabled]
         rows = health.rows(now) if watched else []
-        silences = silence.today() if any(rule.kind == RuleKind.SILENCE for rule in watched) else []
+        silences = silence.current() if any(rule.kind == RuleKind.SILENCE for rule in watched) else []
         opened = closed = 0
         for rule in rules:
             findings = {one.key: one for one in found(rule, rows, silences)} if rule.is_enabled else {}

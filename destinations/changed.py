@@ -12,7 +12,7 @@ from django.urls import reverse
 from destinations import reasons
 from destinations.health import Row
 from destinations.models import Hold, State
-from destinations.silence import Silence
+from destinations.silence import Silence, within
 from destinations.standing import WAITING_CAP
 from trackstack_site.templatetags.figures import duration, percent, thousands
 
@@ -82,15 +82,17 @@ def _silent(rows: Iterable[Row], silences: Sequence[Silence]) -> Iterator[Senten
     unsent = {silence.event for silence in silences if silence.destination_id in everywhere}
     names = {row.destination.pk: row.destination.name for row in _sent(rows) if not row.destination.hold}
     for silence in silences:
-        expected = f"about {thousands(silence.expected)} were to be expected"
+        before = f"in past weeks it was {thousands(silence.expected)} at least"
+        got = f"only {thousands(silence.delivered)}" if silence.delivered else "none"
+        when = within(silence.hours)
         query = {"event": silence.event}
         if silence.destination_id in everywhere:
-            rest = f"fell silent: none came in today, {expected}."
+            rest = f"fell silent: {got} arrived {when}, {before}."
             yield Sentence("warn", silence.event, rest, _list(query))
         elif silence.destination_id in names and silence.event not in unsent:
             why = f" ({reasons.label(silence.reason).lower()})" if silence.reason else ""
             subject = f"{silence.event} to {names[silence.destination_id]}"
-            rest = f"fell silent: none was delivered today{why}, {expected}."
+            rest = f"fell silent: {got} {'were' if silence.delivered > 1 else 'was'} delivered {when}{why}, {before}."
             yield Sentence("warn", subject, rest, _list({**query, "destination": str(silence.destination_id)}))
 
 

@@ -52,13 +52,25 @@ WITH gone AS (
     SELECT day, destination_id, event_name, state, reason, sum(count), true FROM gone GROUP BY 1, 2, 3, 4, 5
     ON CONFLICT (day, destination_id, event_name, state, reason) WHERE is_total
     DO UPDATE SET count = total.count + excluded.count
+), hours AS (
+    INSERT INTO destinations_eventhour AS of_hour (hour, destination_id, event_name, received, delivered, refused)
+    SELECT date_trunc('hour', statement_timestamp()), destination_id, event_name,
+        coalesce(sum(count) FILTER (WHERE state = 'received'), 0),
+        coalesce(sum(count) FILTER (WHERE state = 'delivered'), 0),
+        coalesce(sum(count) FILTER (WHERE state IN ('skipped', 'dead')), 0)
+    FROM gone GROUP BY 1, 2, 3
+    ON CONFLICT (hour, destination_id, event_name) DO UPDATE SET received = of_hour.received + excluded.received,
+        delivered = of_hour.delivered + excluded.delivered, refused = of_hour.refused + excluded.refused
 )
 SELECT count(*) FROM gone
 """
 
 
 def fold(limit: int = 20_000) -> int:
-    """Fold up to `limit` entries into their totals; returns how many. One statement, so readers see parts or whole."""
+    """Fold up to `limit` entries into their totals and this hour's; returns how many.
+
+    One statement, so readers see parts or whole.
+    """
     with connection.cursor() as cursor:
         cursor.execute(FOLD_SQL, [limit])
         folded: int = cursor.fetchone()[0]

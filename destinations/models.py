@@ -235,6 +235,26 @@ class LedgerEntry(models.Model):
         return f"{self.day} {self.event_name} {self.state} {self.count}"
 
 
+class EventHour(models.Model):
+    """What was counted within an hour of an event at a destination: what `destinations.silence` compares weeks by.
+
+    Folding the ledger adds to it, so an hour is that of the fold: at most a minute after what it counts.
+    """
+
+    hour = models.DateTimeField()
+    destination = models.ForeignKey(Destination, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False)
+    event_name = models.CharField(max_length=64)
+    received = models.BigIntegerField()
+    delivered = models.BigIntegerField()
+    refused = models.BigIntegerField(help_text="Skipped or dead.")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["hour", "destination", "event_name"], name="event_hour_once")]
+
+    def __str__(self) -> str:
+        return f"{self.hour:%Y-%m-%d %H} {self.event_name} {self.delivered}"
+
+
 class Span(models.IntegerChoices):
     """Minutes that a row of `DeliveryMinute` is about."""
 

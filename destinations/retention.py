@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
-from destinations import ledger
+from destinations import ledger, silence
 from destinations.models import DESTINATION_BITS, LedgerState
 from destinations.queries import CLOCK_SLACK, first_batch
 from events.models import POSITION_BITS, QualityCount, QualityMemory, event_pk
@@ -41,6 +41,7 @@ def forget_old(now: datetime | None = None) -> dict[str, int]:
             forgotten[name] = forgotten.get(name, 0) + count
             if not count:
                 break
+    forgotten["hours"] = _forget("destinations_eventhour", "hour", now - silence.KEPT)
     return forgotten
 
 

@@ -1,27 +1,37 @@
-"""Who fell silent: an event that used to reach a destination and does not today, judged by the ledger.
+"""Who fell silent: an event of which a destination gets far less than in the same hours of past weeks.
 
-What is to be expected today follows from how much came in today: the share that this event's deliveries had of all
-events in the seven days before yesterday. So nights, weekends and a quiet day alarm nobody.
+Compared are the last whole hours with the quietest of the same hours one to four weeks before. So nights and weekends
+alarm nobody, and neither does a week without a campaign once it has been seen.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
-from datetime import date, timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from django.db import connection
-from django.db.models import Sum
+from django.db.models import Min, Sum
 from django.utils import timezone
 
 from destinations.glance import Glance
-from destinations.models import LedgerEntry, LedgerState
+from destinations.models import Destination, EventHour, LedgerEntry, LedgerState
+from routing import snapshot
+from routing.policy import selects
 
 ENOUGH = 10
 """Expected deliveries from which on none at all is no chance (1 in 20,000)."""
+PLENTY = 25
+"""Expected deliveries from which on a fifth of them is no chance either (1 in 700,000)."""
+FIFTH = 5
+SPANS = (1, 3, 12, 24)
+"""Hours looked at together: a frequent event is missed soon, a rare one by the next day."""
+WEEKS = (1, 2, 3, 4)
 MOST_TOLD = 50
 LOOK_SECONDS = 60.0
-"""A look reads a week of the ledger, and what it finds changes slowly."""
+"""A look reads some days of hours, and what it finds changes slowly."""
+KEPT = timedelta(days=36)
 DELIBERATE = frozenset({"destination_disabled", "source_not_enabled", "not_selected", "warehouse_only"})
 """Skips that somebody decided on: no news to them."""
 
@@ -30,53 +40,104 @@ class Silence(NamedTuple):
     destination_id: int
     event: str
     expected: int
-    """Deliveries that today should have seen by now."""
+    """Deliveries in the same hours of the quietest of the past weeks."""
     received: int
-    """Events of that name that came in today."""
+    """Events of that name that came in within the hours."""
+    hours: int = 24
+    delivered: int = 0
     reason: str = ""
     """Why most of them were not delivered, where the ledger says so."""
 
+    @property
+    def sentence(self) -> str:
+        """What goes on after the destination's name."""
+        got = f"only {self.delivered}" if self.delivered else "no"
+        return f"got {got} {self.event} {within(self.hours)}; in past weeks it was {self.expected} at least"
 
-# What came and waits is on its way: shortly after midnight that is all there is, and behind a hold as well.
-SILENT_SQL = """
-WITH recent AS (
-    SELECT destination_id, event_name,
-        sum(count) FILTER (WHERE state = 'delivered' AND day < %(yesterday)s) AS delivered_before,
-        count(DISTINCT day) FILTER (WHERE state = 'delivered' AND day < %(yesterday)s) AS days,
-        coalesce(sum(count) FILTER (WHERE state = 'delivered' AND day = %(today)s), 0) AS delivered,
-        coalesce(sum(count) FILTER (WHERE state = 'received' AND day < %(yesterday)s), 0) AS received_before,
-        coalesce(sum(count) FILTER (WHERE state = 'received' AND day = %(today)s), 0) AS received,
-        coalesce(sum(count) FILTER (WHERE state IN ('skipped', 'dead') AND day = %(today)s), 0) AS refused
-    FROM destinations_ledgerentry WHERE day >= %(first)s AND day <= %(today)s
-    GROUP BY 1, 2
-), total AS (
-    SELECT destination_id, sum(received_before) AS before, sum(received) AS today FROM recent GROUP BY 1
-)
-SELECT destination_id, event_name, (delivered_before * total.today / total.before)::bigint, received
-FROM recent JOIN total USING (destination_id)
-WHERE delivered = 0 AND days >= 5 AND total.before > 0
-    AND delivered_before * total.today / total.before - (received - refused) >= %(enough)s
-ORDER BY 3 DESC, 1, 2 LIMIT 5000
+
+def within(hours: int) -> str:
+    return "in the last hour" if hours == 1 else f"in {hours} hours"
+
+
+class Counts(NamedTuple):
+    received: int = 0
+    delivered: int = 0
+    refused: int = 0
+
+    @property
+    def waiting(self) -> int:
+        """What came and waits is on its way: behind a hold, that is all there is."""
+        return max(0, self.received - self.delivered - self.refused)
+
+
+COUNTS_SQL = """
+SELECT h.destination_id, h.event_name, span.hours, span.week,
+    sum(h.received)::bigint, sum(h.delivered)::bigint, sum(h.refused)::bigint
+FROM (
+    SELECT hours, week, %(hour)s - make_interval(weeks => week) AS ends
+    FROM unnest(%(spans)s::int[]) AS hours, unnest(%(weeks)s::int[]) AS week
+) span
+JOIN destinations_eventhour h ON h.hour < span.ends AND h.hour >= span.ends - make_interval(hours => span.hours)
+GROUP BY 1, 2, 3, 4
 """
 
 
-def silences(today: date) -> list[Silence]:
+def silences(now: datetime) -> list[Silence]:
     """The gravest first. Somebody's switching off is none."""
-    days = {"today": today, "yesterday": today - timedelta(days=1), "first": today - timedelta(days=8)}
-    with connection.cursor() as cursor:
-        cursor.execute(SILENT_SQL, {**days, "enough": ENOUGH})
-        found = [Silence(*row) for row in cursor.fetchall()]
+    hour = now.replace(minute=0, second=0, microsecond=0)
+    known_since = EventHour.objects.aggregate(first=Min("hour"))["first"]
+    if known_since is None:
+        return []
+    made = dict(Destination.objects.filter(is_enabled=True).values_list("pk", "created_at"))
+    state, found = snapshot.current(), []
+    for (pk, event), counts in _counts(hour).items():
+        rule = state.rules.get(pk)
+        if pk in made and rule is not None and (rule.is_builtin or selects(rule, event, state.events.get(event)).send):
+            silence = _judge(pk, event, counts, hour, max(known_since, made[pk]))
+            found += [silence] if silence else []
     if not found:
         return []
-    reasons = _reasons(today, found)
+    reasons = _reasons(hour - timedelta(hours=max(SPANS)), found)
     told = [silence._replace(reason=reasons.get(silence[:2], "")) for silence in found]
-    return [silence for silence in told if silence.reason not in DELIBERATE][:MOST_TOLD]
+    wanted = [silence for silence in told if silence.reason not in DELIBERATE]
+    return sorted(wanted, key=lambda one: (-one.expected, one.destination_id, one.event))[:MOST_TOLD]
 
 
-def _reasons(today: date, found: Iterable[Silence]) -> dict[tuple[int, str], str]:
-    """The most frequent reason of today's skipped and dead, by destination and event."""
+Table = dict[tuple[int, int], Counts]
+"""Hours and week → counts."""
+
+
+def _counts(hour: datetime) -> dict[tuple[int, str], Table]:
+    """Destination and event → what was counted in the hours before `hour`, this week (0) and in past ones."""
+    found: dict[tuple[int, str], Table] = defaultdict(dict)
+    with connection.cursor() as cursor:
+        cursor.execute(COUNTS_SQL, {"hour": hour, "spans": list(SPANS), "weeks": [0, *WEEKS]})
+        for pk, event, hours, week, *counts in cursor.fetchall():
+            found[pk, event][hours, week] = Counts(*counts)
+    return found
+
+
+def _judge(pk: int, event: str, counts: Table, hour: datetime, since: datetime) -> Silence | None:
+    """since: nothing is known of what lies before."""
+    for hours in SPANS:
+        weeks = [week for week in WEEKS if hour - timedelta(weeks=week, hours=hours) >= since]
+        if not weeks:
+            continue
+        expected = min(counts.get((hours, week), Counts()).delivered for week in weeks)
+        got = counts.get((hours, 0), Counts())
+        if _is_far_below(got.delivered + got.waiting, expected):
+            return Silence(pk, event, expected, got.received, hours, got.delivered)
+    return None
+
+
+def _is_far_below(got: int, expected: int) -> bool:
+    return expected >= ENOUGH and (got <= 0 or (expected >= PLENTY and got * FIFTH <= expected))
+
+
+def _reasons(since: datetime, found: Iterable[Silence]) -> dict[tuple[int, str], str]:
+    """The most frequent reason of the skipped and dead of these days, by destination and event."""
     rows = LedgerEntry.objects.filter(
-        day=today,
+        day__gte=since.date(),
         destination__in={silence.destination_id for silence in found},
         event_name__in={silence.event for silence in found},
         state__in=(LedgerState.SKIPPED, LedgerState.DEAD),
@@ -85,4 +146,4 @@ def _reasons(today: date, found: Iterable[Silence]) -> dict[tuple[int, str], str
     return {(pk, event): reason for pk, event, reason, _ in counted.order_by("total")}
 
 
-today = Glance(lambda: silences(timezone.now().date()), LOOK_SECONDS)
+current = Glance(lambda: silences(timezone.now()), LOOK_SECONDS)

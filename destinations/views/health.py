@@ -34,7 +34,7 @@ def index(request: HttpRequest) -> HttpResponse:
     context = {
         "now": now,
         "rows": _told(rows, now),
-        "sentences": sentences(rows, silence.today(), now),
+        "sentences": sentences(rows, silence.current(), now),
         "chart": chart,
         "steps": _steps(chart, only),
         "ranges": [(r.label, _query(r, only), r == chosen) for r in health.RANGES.values()],

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from destinations import alerts, health, notices, silence
 from destinations.alert_models import AlertChannel, AlertIncident, AlertNotice, AlertRule, NoticeState, RuleKind
-from destinations.models import Destination, Hold, LedgerEntry
+from destinations.models import Destination, Hold
 from destinations.signing import keys_of, signature
 from destinations.standing import Standing
 from events.ingest import Sender, accept_batch
@@ -79,9 +79,18 @@ def test_stopped_and_silent() -> None:
     assert said[0] == "Held is stopped, its events wait: Token refused."
     assert said[1].startswith("Broken has not answered since")
     assert len(said) == 2, "a pause is somebody's wish"
-    gone = silence.Silence(held.pk, "Purchase", expected=40, received=38)
+    gone = silence.Silence(held.pk, "Purchase", expected=40, received=38, hours=3)
     assert sentences(RuleKind.SILENCE, row(held), silences=[gone]) == [
-        "Held got no Purchase today; about 40 were to be expected by now."
+        "Held got no Purchase in 3 hours; in past weeks it was 40 at least."
+    ]
+    few = gone._replace(hours=1, delivered=2, reason="no_identity")
+    assert sentences(RuleKind.SILENCE, row(held), silences=[few]) == [
+        "Held got only 2 Purchase in the last hour; in past weeks it was 40 at least. Most were not sent: no_identity."
+    ]
+    all_of_them = [gone._replace(event=f"Event{n}") for n in range(9)]
+    assert sentences(RuleKind.SILENCE, row(held), silences=all_of_them) == [
+        "Held gets far less of 9 events than in past weeks, looked at over up to 3 hours:"
+        " Event0, Event1, Event2 and others."
     ]
     assert not sentences(RuleKind.SILENCE, row(held), silences=[gone._replace(expected=9)])
 
@@ -102,38 +111,6 @@ def test_an_ending_token() -> None:
     found = alerts.found(rule(RuleKind.ENDING), health.rows(timezone.now()), [])
     assert [one.sentence for one in found if str(linkedin.pk) in one.key]  # 202512 ends 2026-12-15
     assert not AccessToken.objects.exists()
-
-
-def book(day: Any, destination: Destination, event: str, **counts: int) -> None:
-    for state, count in counts.items():
-        name, _, reason = state.partition("__")
-        LedgerEntry.objects.create(
-            day=day, destination=destination, event_name=event, state=name, reason=reason, count=count
-        )
-
-
-def test_many_events_switched_off_do_not_hide_one_that_fell_silent() -> None:
-    today = timezone.now().date()
-    off, on = factories.make_destination("meta", is_enabled=False), factories.make_destination("meta")
-    for days in range(9):
-        day = today - timedelta(days=days)
-        for number in range(60):
-            went = {"delivered": 900} if days > 1 else {"skipped__destination_disabled": 900}
-            book(day, off, f"Custom{number}", received=900, **went)
-        book(day, on, "SignUp", received=100, delivered=100)
-        book(day, on, "Purchase", **({"received": 50, "delivered": 50} if days > 1 else {}))
-    assert [(one.destination_id, one.event) for one in silence.silences(today)] == [(on.pk, "Purchase")]
-
-
-def test_what_came_and_still_waits_is_no_silence() -> None:
-    """Shortly after midnight, and behind a pause, nothing of the day is delivered yet."""
-    today = timezone.now().date()
-    meta = factories.make_destination("meta")
-    for days in range(9):
-        book(today - timedelta(days=days), meta, "SignUp", received=1000, **({"delivered": 1000} if days else {}))
-    assert silence.silences(today) == []
-    book(today, meta, "SignUp", skipped__no_identity=990)
-    assert [one.reason for one in silence.silences(today)] == ["no_identity"], "those that wait are few"
 
 
 # --- Incidents -------------------------------------------------------------------------------------------

@@ -22,7 +22,6 @@ from destinations.models import (
     DeliveryMinute,
     Destination,
     Hold,
-    LedgerEntry,
     Span,
     State,
 )
@@ -75,7 +74,7 @@ def hook(name: str = "Hook", **values: Any) -> Destination:
 
 def said() -> list[str]:
     now = timezone.now()
-    return [str(s) for s in changed.sentences(health.rows(now), silence.silences(now.date()), now)]
+    return [str(s) for s in changed.sentences(health.rows(now), silence.silences(now), now)]
 
 
 # --- the page ---------------------------------------------------------------------------------------------
@@ -252,65 +251,20 @@ def test_one_that_is_off_or_paused_with_nothing_waiting_is_no_news(client: Clien
 TODAY = date(2026, 5, 20)
 
 
-def book(destination: Destination, event: str, day: int, state: str, count: int, reason: str = "") -> None:
-    LedgerEntry.objects.create(
-        day=TODAY + timedelta(days=day),
-        destination=destination,
-        event_name=event,
-        state=state,
-        count=count,
-        reason=reason,
-    )
-
-
-def usual(destination: Destination, event: str = "Purchase", count: int = 40) -> None:
-    for day in range(-8, -1):
-        for state in ("received", "delivered"):
-            book(destination, event, day, state, count)
-
-
-def test_silence_is_measured_by_what_else_came_in() -> None:
-    one = hook()
-    usual(one)
-    usual(one, "PageView", 360)
-    book(one, "PageView", 0, "received", 90)
-    book(one, "PageView", 0, "delivered", 90)
-    assert silence.silences(TODAY) == [], "a tenth of 90 was to be expected: too little to be sure"
-    book(one, "PageView", 0, "received", 30)
-    assert silence.silences(TODAY) == [silence.Silence(one.pk, "Purchase", expected=12, received=0)]
-    book(one, "Purchase", 0, "delivered", 1)
-    assert silence.silences(TODAY) == []
-
-
-def test_a_quiet_night_is_no_silence() -> None:
-    usual(hook())
-    assert silence.silences(TODAY) == []
-
-
-@pytest.mark.parametrize(
-    ("reason", "is_told"), [("not_selected", False), ("destination_disabled", False), ("missing_native_id", True)]
-)
-def test_switching_off_is_no_silence(reason: str, is_told: bool) -> None:
-    one = hook()
-    usual(one)
-    book(one, "Purchase", 0, "received", 60)
-    book(one, "Purchase", 0, "skipped", 60, reason)
-    assert [s.reason for s in silence.silences(TODAY)] == ([reason] if is_told else [])
-
-
 def test_one_sentence_when_an_event_stops_coming_in_and_one_for_each_it_does_not_reach() -> None:
     one, other = hook("One"), hook("Other")
     warehouse = Destination.objects.get(platform_key="warehouse")
     silent = [
-        silence.Silence(warehouse.pk, "Purchase", 14, 0),
-        silence.Silence(one.pk, "Purchase", 14, 0),
-        silence.Silence(other.pk, "SignUp", 30, 31, "missing_native_id"),
+        silence.Silence(warehouse.pk, "Purchase", 14, 0, hours=1),
+        silence.Silence(one.pk, "Purchase", 14, 0, hours=1),
+        silence.Silence(other.pk, "SignUp", 30, 31, hours=12, delivered=3, reason="missing_native_id"),
     ]
     now = timezone.now()
     found = changed.sentences(health.rows(now), silent, now)
     assert [str(s) for s in found] == [
-        "Purchase fell silent: none came in today, about 14 were to be expected.",
-        "SignUp to Other fell silent: none was delivered today (native id missing), about 30 were to be expected.",
+        "Purchase fell silent: none arrived in the last hour, in past weeks it was 14 at least.",
+        "SignUp to Other fell silent: only 3 were delivered in 12 hours (native id missing), in past weeks it was 30"
+        " at least.",
     ]
     assert found[1].url.endswith(f"?event=SignUp&destination={other.pk}")
 
