@@ -33,6 +33,7 @@ from destinations.platforms.base import (
     Skip,
 )
 from destinations.queue import LEASE_SECONDS, Claimed, Settled, claim, claim_probe, has_due, record
+from events.payload import Payload
 from routing import snapshot, toggles
 from routing.policy import DestinationRule
 from trackstack_site import tracing
@@ -193,7 +194,7 @@ class Run:
         if outcome.result == Result.CONFIG:
             self._hold(Hold.CREDENTIALS, detail)
         else:
-            self._watch([msgspec.structs.replace(outcome, after=outcome.after or None)])
+            self._watch([msgspec.structs.replace(outcome, after=outcome.after or None, detail=detail)])
         self._release(items)
 
     @staticmethod
@@ -213,7 +214,8 @@ class Run:
     def _send_items(self, items: Sequence[Item]) -> None:
         built = self._build(items)
         for skip in built.skipped:
-            self._settle(self.rows[skip.item.key], State.SKIPPED, skip.reason, skip.detail)
+            detail = attempts.sentence(skip.detail, [skip.item.payload], self.secrets)
+            self._settle(self.rows[skip.item.key], State.SKIPPED, skip.reason, detail)
         for request in built.requests:
             if self.is_stopped or self._should_stop():
                 self._release(request.items)
@@ -283,7 +285,7 @@ class Run:
         with tracing.span("deliver", links=links, destination=self.destination.name, events=len(request.items)):
             answer, latency_ms = outgoing.send(self.destination, request)
         if isinstance(answer, Response):
-            outcomes = self._parse(request, answer)
+            outcomes = self._discreet(request, self._parse(request, answer))
         else:
             result = Result.CONFIG if answer.is_refused_here else Result.RETRY
             outcomes = [Outcome(result=result, detail=answer.sentence)] * len(request.items)
@@ -332,6 +334,16 @@ class Run:
         outcome = Outcome(result=Result.RETRY, detail=f"The answer ({answer.status}) could not be read.")
         return [outcome] * len(request.items)
 
+    def _discreet(self, request: Request, outcomes: list[Outcome]) -> list[Outcome]:
+        """Outcomes that repeat nothing of secrets and persons: their sentences are shown, exported, sent in alerts."""
+        about: dict[str, list[Payload]] = {}
+        for item, outcome in zip(request.items, outcomes, strict=True):
+            if outcome.detail:
+                about.setdefault(outcome.detail, []).append(item.payload)
+        said = {detail: attempts.sentence(detail, payloads, self.secrets) for detail, payloads in about.items()}
+        replace = msgspec.structs.replace
+        return [replace(one, detail=said[one.detail]) if one.detail else one for one in outcomes]
+
     def _note(
         self,
         request: Request,
@@ -360,8 +372,7 @@ class Run:
 
     # --- outcomes ----------------------------------------------------------------------------------
     def _take(self, row: Claimed, outcome: Outcome, attempt: Attempt, roll: float) -> None:
-        result = outcome.result
-        detail = masking.masked(outcome.detail, self.secrets, cap=380)
+        result, detail = outcome.result, outcome.detail
         if result == Result.OK:
             self._settle(row, State.DELIVERED, attempt=attempt)
         elif result == Result.SKIPPED:
@@ -401,7 +412,7 @@ class Run:
             self._settle(row, State.WAITING, "", detail, due_at=verdict.at, attempt=attempt)
 
     def _watch(self, outcomes: Sequence[Outcome]) -> None:
-        self.is_stopped = breaker.note(self.destination, outcomes, self.secrets) or self.is_stopped
+        self.is_stopped = breaker.note(self.destination, outcomes) or self.is_stopped
 
     def _hold(self, hold: Hold, detail: str) -> None:
         self.is_stopped = True
