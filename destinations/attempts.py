@@ -14,9 +14,13 @@ from destinations.models import Attempt, Destination
 from destinations.platforms.base import Outcome, Request, Response, Result
 from events import masked_json
 from events.body import DECODE_ERRORS
+from events.payload import Payload
 
 MOST_NAMED = 20
 """Events that an answer is searched for, of those in the request."""
+
+SENTENCE_CAP = 350
+"""Short enough that a note on what was cut fits where it is kept."""
 
 MORE = "\n… and "
 """Begins the note on what a request carried besides the event whose part is kept."""
@@ -51,6 +55,22 @@ def describe(
         outcome=worst.result.value,
         detail=masking.masked(worst.detail, secrets, cap=380),
     )
+
+
+def sentence(said: str, payloads: Sequence[Payload], secrets: Sequence[str]) -> str:
+    """What a platform or an adapter said of events, without secrets and without whom they are about."""
+    return people.unnamed(masking.masked(said, secrets, cap=SENTENCE_CAP), payloads[:MOST_NAMED])
+
+
+def discreet(request: Request, outcomes: list[Outcome], secrets: Sequence[str]) -> list[Outcome]:
+    """Outcomes that repeat nothing of secrets and persons: their sentences are shown, exported, sent in alerts."""
+    about: dict[str, list[Payload]] = {}
+    for item, outcome in zip(request.items, outcomes, strict=True):
+        if outcome.detail:
+            about.setdefault(outcome.detail, []).append(item.payload)
+    said = {detail: sentence(detail, payloads, secrets) for detail, payloads in about.items()}
+    replace = msgspec.structs.replace
+    return [replace(one, detail=said[one.detail]) if one.detail else one for one in outcomes]
 
 
 def _url(destination: Destination, request: Request, secrets: Sequence[str]) -> str:

@@ -22,7 +22,7 @@ from django.db.models import DateTimeField, ExpressionWrapper, F
 from django.db.models.functions import Greatest, Least, Now
 from django.utils import timezone
 
-from destinations import masking, retry
+from destinations import retry
 from destinations.models import Destination
 from destinations.platforms.base import Outcome, Result
 from routing import toggles
@@ -54,16 +54,16 @@ def give_back(destination: Destination) -> None:
     Destination.objects.filter(pk=destination.pk).exclude(breaker_since=None).update(backoff_until=None)
 
 
-def note(destination: Destination, outcomes: Sequence[Outcome], secrets: Sequence[str]) -> bool:
+def note(destination: Destination, outcomes: Sequence[Outcome]) -> bool:
     """Take notice of a request's outcomes; True when it failed as a whole, and what is behind it had better wait.
 
-    secrets: what must not stand in what is kept of it, for platforms may repeat what they were sent.
+    Their details are kept and shown: without secrets and persons, please.
     """
     if all(outcome.result == Result.RETRY for outcome in outcomes):
         if all(outcome.is_again for outcome in outcomes):
             return False
         asked = max((outcome.after or 0.0 for outcome in outcomes), default=0.0)
-        _failed(destination, asked, masking.masked(outcomes[0].detail, secrets, cap=380))
+        _failed(destination, asked, outcomes[0].detail)
         return True
     if (destination.failures or destination.breaker_since) and any(o.result == Result.OK for o in outcomes):
         _succeeded(destination)

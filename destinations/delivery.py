@@ -186,7 +186,7 @@ class Run:
         if outcome.result == Result.CONFIG:
             self._hold(Hold.CREDENTIALS, detail)
         else:
-            self._watch([msgspec.structs.replace(outcome, after=outcome.after or None)])
+            self._watch([msgspec.structs.replace(outcome, after=outcome.after or None, detail=detail)])
         self._release(items)
 
     @staticmethod
@@ -207,7 +207,8 @@ class Run:
         built = adapter.build(self.platform, items, self.config, self.now)
         for skip in built.skipped:
             state = State.DEAD if skip.reason == adapter.BUILD_FAILED else State.SKIPPED
-            self._settle(self.rows[skip.item.key], state, skip.reason, skip.detail)
+            detail = attempts.sentence(skip.detail, [skip.item.payload], self.secrets)
+            self._settle(self.rows[skip.item.key], state, skip.reason, detail)
         for request in built.requests:
             if self.is_stopped or self._should_stop():
                 self._release(request.items)
@@ -255,7 +256,7 @@ class Run:
         with tracing.span("deliver", links=traces, destination=self.destination.name, events=len(request.items)):
             answer, latency_ms = outgoing.send(self.destination, request)
         if isinstance(answer, Response):
-            outcomes = adapter.parse(self.platform, request, answer)
+            outcomes = attempts.discreet(request, adapter.parse(self.platform, request, answer), self.secrets)
         else:
             result = Result.CONFIG if answer.is_refused_here else Result.RETRY
             outcomes = [Outcome(result=result, detail=answer.sentence)] * len(request.items)
@@ -334,8 +335,7 @@ class Run:
 
     # --- outcomes ----------------------------------------------------------------------------------
     def _take(self, row: Claimed, outcome: Outcome, attempt: Attempt, roll: float) -> None:
-        result = outcome.result
-        detail = masking.masked(outcome.detail, self.secrets, cap=380)
+        result, detail = outcome.result, outcome.detail
         if result == Result.OK:
             self._settle(row, State.DELIVERED, attempt=attempt)
         elif result == Result.SKIPPED:
@@ -375,7 +375,7 @@ class Run:
             self._settle(row, State.WAITING, "", detail, due_at=verdict.at, attempt=attempt)
 
     def _watch(self, outcomes: Sequence[Outcome]) -> None:
-        self.is_stopped = breaker.note(self.destination, outcomes, self.secrets) or self.is_stopped
+        self.is_stopped = breaker.note(self.destination, outcomes) or self.is_stopped
 
     def _hold(self, hold: Hold, detail: str) -> None:
         self.is_stopped = True

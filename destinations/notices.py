@@ -37,7 +37,14 @@ def send_due() -> int:
             row = cursor.fetchone()
         if row is None:
             return count
-        send(AlertNotice.objects.select_related("channel").get(pk=row[0]))
+        notice = AlertNotice.objects.select_related("channel").filter(pk=row[0]).first()
+        if notice is None:  # its channel was removed meanwhile
+            continue
+        if notice.channel.is_enabled:
+            send(notice)
+        else:
+            said = "The channel was switched off."
+            AlertNotice.objects.filter(pk=notice.pk).update(state=NoticeState.FAILED, detail=said)
     return MOST_A_RUN
 
 

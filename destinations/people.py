@@ -6,6 +6,7 @@ also finds them under a key of the platform's own, or within another text.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -26,15 +27,20 @@ MASK = "***"
 
 def values(payload: Payload) -> list[str]:
     """Everything in an event that tells whom it is about, as sent; `properties` may hold anything."""
+    return [*identity(payload), *filter(None, map(str.strip, texts(payload.properties)))]
+
+
+def identity(payload: Payload) -> list[str]:
+    """`values` without `properties`."""
     found = [getattr(payload, attribute) for attribute in IDENTITY.values()]
-    found += [*payload.click_ids.values(), *texts(payload.properties)]
+    found += payload.click_ids.values()
     return [text for value in found if value and (text := str(value).strip())]
 
 
-def spellings(payload: Payload) -> list[str]:
-    """`values` in every way that platforms write them without hashing; longest first."""
+def spellings(values: Iterable[str]) -> list[str]:
+    """Values in every way that platforms write them without hashing; longest first."""
     found = set()
-    for text in values(payload):
+    for text in values:
         found |= {text, text.lower(), text.upper()}
         digits = "".join(filter(str.isdigit, text))
         if len(digits) >= 7:
@@ -44,7 +50,7 @@ def spellings(payload: Payload) -> list[str]:
 
 def hidden(text: str, payload: Payload) -> str:
     """A text that JSON strings stand in, without what tells whom the event is about."""
-    for spelling in spellings(payload):
+    for spelling in spellings(values(payload)):
         whole = spelling if len(spelling) >= SHORT else f'"{spelling}"'
         text = text.replace(whole, MASK if whole == spelling else f'"{MASK}"')
     return text
@@ -67,3 +73,11 @@ def hidden_of_all(text: str, payloads: Iterable[Payload]) -> str:
     for payload in payloads:
         text = hidden(text, payload)
     return text
+
+
+def unnamed(sentence: str, payloads: Iterable[Payload]) -> str:
+    """A platform's sentence without whom the events are about. Whole words only, and nothing of `properties`: unlike a
+    body it must stay readable, and say the same of each event ("Timeout", though it is Tim's)."""
+    found = spellings(text for payload in payloads for text in identity(payload) if len(text) >= SHORT)
+    said = [re.escape(spelling) for spelling in found if spelling.lower() in sentence.lower()]
+    return re.sub(rf"(?<!\w)(?:{'|'.join(said)})(?!\w)", MASK, sentence, flags=re.IGNORECASE) if said else sentence

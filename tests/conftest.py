@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,15 +25,17 @@ def _fresh_process_memory() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def shared_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """One running installation for all tests that need real processes: starting it takes longer than each of them."""
-    home: Path = tmp_path_factory.mktemp("stack")
-    # PostgreSQL's own user must be able to walk to its data when the tests run as root.
-    for folder in (home, *home.parents):
-        if folder.is_relative_to(tmp_path_factory.getbasetemp().parent):
-            folder.chmod(0o755)
-    with running(home) as stack:
-        yield stack
+def shared_stack() -> Iterator[Stack]:
+    """One running installation for all tests that need real processes: starting it takes longer than each of them.
+
+    Its folder is no place of pytest's, which closes its own to others while another run of pytest starts: PostgreSQL's
+    own user must be able to walk to its data when the tests run as root.
+    """
+    with tempfile.TemporaryDirectory(prefix="trackstack-") as folder:
+        home = Path(folder)
+        home.chmod(0o755)
+        with running(home) as stack:
+            yield stack
 
 
 @pytest.fixture

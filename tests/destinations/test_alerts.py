@@ -282,6 +282,15 @@ def test_what_cannot_be_sent_is_tried_again_and_given_up_in_the_end(receiver: Re
     assert "of-ours" not in notice.detail
 
 
+def test_a_channel_that_was_switched_off_is_told_nothing_that_still_waited(receiver: Receiver) -> None:
+    notice = owe("slack", url=receiver.url)
+    AlertChannel.objects.update(is_enabled=False)
+    notices.send_due()
+    notice.refresh_from_db()
+    assert (receiver.got, notice.state) == ([], NoticeState.FAILED)
+    assert notice.detail == "The channel was switched off."
+
+
 def test_private_addresses_are_not_called() -> None:
     notice = owe("slack", url="http://127.0.0.1:9/hook")
     notices.send_due()

@@ -155,8 +155,8 @@ def test_what_the_platform_repeats_of_secrets_and_persons_is_not_kept(
 def test_another_lanes_wait_is_not_cut_short() -> None:
     meta = make_destination("meta")
     late = Destination.objects.get(pk=meta.pk)  # as another worker read it, before the first was told to wait
-    breaker.note(meta, [Outcome(result=Result.RETRY, after=600.0)], ())
-    breaker.note(late, [Outcome(result=Result.RETRY)], ())
+    breaker.note(meta, [Outcome(result=Result.RETRY, after=600.0)])
+    breaker.note(late, [Outcome(result=Result.RETRY)])
     breaker.put_off(late, 2.0)
     meta.refresh_from_db()
     assert meta.backoff_until is not None

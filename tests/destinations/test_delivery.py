@@ -153,6 +153,27 @@ def test_what_senders_put_under_properties_is_masked_on_record(vendor: Any) -> N
     assert "sign_up" in body
 
 
+@pytest.mark.parametrize("status", [400, 503])
+def test_what_a_platform_says_of_a_person_is_not_kept_in_its_sentence(vendor: Any, status: int) -> None:
+    meta = make_destination("meta")
+    owe(meta, 2, phone="+14155550123", firstName="Tim", externalId="customer-4711")
+    said = "Timeout: cannot take 14155550123 of Tim (customer-4711)"
+    vendor(
+        lambda _: Response(
+            status=status, body=json.dumps({"error": {"message": said, "code": 100 if status == 400 else 2}}).encode()
+        )
+    )
+    for _ in range(breaker.OPEN_AFTER):
+        Destination.objects.update(backoff_until=None)
+        Delivery.objects.filter(state=State.WAITING).update(due_at=timezone.now())
+        delivery.deliver_once(meta.pk)
+    meta.refresh_from_db()
+    kept = [row.detail for row in Delivery.objects.filter(destination=meta)]
+    kept += [attempt.detail for attempt in Attempt.objects.all()]
+    kept += [meta.breaker_detail] if status == 503 else []
+    assert all("Timeout: cannot take *** of *** (***)" in text for text in kept), kept
+
+
 def test_of_a_batch_one_event_is_kept_as_a_sample(vendor: Any) -> None:
     meta = make_destination("meta")
     owe(meta, 5)
