@@ -43,9 +43,10 @@ class Tally:
 
 
 FOLD_SQL = """
-WITH gone AS (
-    DELETE FROM destinations_ledgerentry
-    WHERE id IN (SELECT id FROM destinations_ledgerentry WHERE NOT is_total ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED)
+WITH taken AS MATERIALIZED (  -- once: a plan may run a subquery with a limit for each row it meets
+    SELECT id FROM destinations_ledgerentry WHERE NOT is_total ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED
+), gone AS (
+    DELETE FROM destinations_ledgerentry WHERE id IN (SELECT id FROM taken)
     RETURNING day, destination_id, event_name, state, reason, count
 ), folded AS (
     INSERT INTO destinations_ledgerentry AS total (day, destination_id, event_name, state, reason, count, is_total)

@@ -96,12 +96,10 @@ def _array(counts: Sequence[int]) -> str:
 
 # One statement, so that readers see the parts or the whole. A part counts in both spans.
 FOLD_SQL = """
-WITH gone AS (
-    DELETE FROM destinations_deliveryminute
-    WHERE id IN (
-        SELECT id FROM destinations_deliveryminute WHERE span = 0 ORDER BY minute LIMIT %s FOR UPDATE SKIP LOCKED
-    )
-    RETURNING *
+WITH taken AS MATERIALIZED (
+    SELECT id FROM destinations_deliveryminute WHERE span = 0 ORDER BY minute LIMIT %s FOR UPDATE SKIP LOCKED
+), gone AS (
+    DELETE FROM destinations_deliveryminute WHERE id IN (SELECT id FROM taken) RETURNING *
 ), spanned AS (
     SELECT gone.*, length.span AS of_span,
         date_bin(make_interval(mins => length.span), gone.minute, 'epoch') AS began
