@@ -95,5 +95,18 @@ def explain(code: str, *, event: str, destination: str, platform: str) -> str:
     return reason.sentence.format(event=event, destination=destination, platform=platform)
 
 
+MENDERS = {
+    "refused": "An engineer: correct what the product sends, or the mapping, then replay.",
+    "exhausted": "Nobody needs to: replay it once the platform answers again.",
+    "too_old": "Nobody any more: the platform takes nothing of that age. Look why it waited so long.",
+    "build_failed": "The makers of TrackStack: report it, and replay it after the update.",
+}
+
+
+def mender(code: str) -> str:
+    """Who can mend what died of this, and how; for a person who looks at dead letters."""
+    return MENDERS.get(code, "An engineer: the platform's own words say what it wants.")
+
+
 def label(code: str) -> str:
     return REASONS[code].label if code in REASONS else code.replace("_", " ").capitalize()

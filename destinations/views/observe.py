@@ -136,6 +136,7 @@ def dead_letters(request: HttpRequest) -> HttpResponse:
                 "group": group,
                 "destination": tracing.name_of(group.destination_id, destination),
                 "label": reasons.label(group.reason),
+                "mender": reasons.mender(group.reason),
                 "sentence": tracing.explain(group.reason, event, group.destination_id, destination),
                 "sample": sample.event if sample else None,
                 "trace_url": trace_url(sample.event.event_id) if sample else "",

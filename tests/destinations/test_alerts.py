@@ -9,9 +9,11 @@ from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
+import psycopg
 import pytest
 from django.core import mail
 from django.core.exceptions import ImproperlyConfigured
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -376,3 +378,17 @@ def test_the_mail_server_is_one_address() -> None:
     assert env.parse_email_url("") == {}
     with pytest.raises(ImproperlyConfigured):
         env.parse_email_url("mail.example.com")
+
+
+def test_two_evaluations_at_once_tell_once() -> None:
+    """The second finds the first at work and leaves it all to it."""
+    factories.make_destination("meta", name="Held", hold=Hold.CREDENTIALS, hold_detail="Token refused.")
+    first = psycopg.connect(connection.connection.info.dsn)
+    try:
+        first.execute("SELECT pg_advisory_xact_lock(%s)", [alerts.LOCK])
+        assert alerts.evaluate() == (0, 0)
+    finally:
+        first.rollback()
+        first.close()
+    assert alerts.evaluate() == (1, 0)
+    assert alerts.evaluate() == (0, 0)

@@ -159,6 +159,7 @@ def test_dead_letters_are_grouped_by_cause() -> None:
         ("exhausted", "Gone", 1),
     ]
     html = look("dead_letters")
+    assert "Who can mend it? An engineer: correct what the product sends" in html
     assert "Invalid parameter" in html
     assert f"state=4&amp;destination={hook.pk}&amp;reason=exhausted&amp;detail=Gone" in html
 

@@ -203,6 +203,34 @@ def test_a_switch_off_stops_what_has_not_been_sent(stack: Stack, tmp_path: Path)
     stack.check_books()
 
 
+def test_a_backfill_goes_on_where_it_was_killed_and_live_events_go_first(stack: Stack, tmp_path: Path) -> None:
+    switch(stack, tmp_path, "SignUp", "Meta", False)
+    for n in range(3):
+        assert stack.send(many(f"backfill-{n}", 100))[0] == 202
+    stack.until(stack.is_settled, "nothing of it goes to Meta")
+    switch(stack, tmp_path, "SignUp", "Meta", True)
+    asked = ("replay", "--destination", "Meta", "--missed", "--event", "SignUp", "--reason", "", "--rate", "80")
+    stack.manage(*asked, "--from", str(stack.sql("SELECT min(received_at) FROM events_event"
+                 " WHERE event_id LIKE 'backfill-%%'")[0][0].isoformat()))  # fmt: skip
+    state = "SELECT state, moved FROM destinations_replay ORDER BY id DESC LIMIT 1"
+    stack.until(lambda: stack.sql(state)[0][1] > 50, "it has begun")
+    for name in ("worker", "beat"):
+        stack.kill(name)
+    moved = stack.sql(state)[0][1]
+    assert moved < 300, "killed in the midst of it"
+    for name in ("worker", "beat"):
+        stack.run(name)
+    assert stack.send([event("SignUp", "live-1")])[0] == 202
+    stack.until(lambda: stack.states("live-1").get("Meta") == Counter(delivered=1), "live events do not wait for it")
+    assert stack.sql(state)[0][0] == "running"
+    stack.until(lambda: stack.sql(state)[0] == ("done", 300), "it goes on by itself to its end", seconds=60)
+    stack.until(stack.is_settled, "nothing is left to do")
+    ids = received_ids(stack, "meta", "backfill")
+    assert len(ids) == 300
+    assert sum(ids.values()) - 300 <= 80, "again only what was in flight when the worker died"
+    stack.check_books()
+
+
 def test_a_dead_platform_slows_nobody_else(stack: Stack) -> None:
     stack.sandbox("POST", "/_failures", {"platform": "meta", "kind": "timeout", "seconds": 6})
     started = time.monotonic()
