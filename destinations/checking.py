@@ -121,11 +121,12 @@ class _Asking:
                 outcome, answer = self._ask(request)
             if answer is None or not 200 <= answer.status < 300:
                 return self._sentence(outcome)
-            found = [one for one in self.platform.read_ids(answer) if self._is_enterable(one)]
+            read = self.platform.read_ids(answer, self.config)
+            found = {one.id: one for one in reversed(read) if self._is_enterable(one)}
             if not found and outcome.result != Result.OK:
                 return self._sentence(outcome)  # a refusal that came with 200
             known = {one.id for one in choices}
-            choices += [self._shown(one) for one in found if one.id not in known]
+            choices += [self._shown(one) for one in reversed(found.values()) if one.id not in known]
             page = self.platform.next_page(answer)
             if page in seen:
                 return ""

@@ -36,9 +36,12 @@ def unreadable(platform: Platform, response: Response) -> Outcome:
     return Outcome(result=Result.RETRY, detail=detail, after=base.retry_after(response))
 
 
-def refused(platform: Platform, response: Response) -> Outcome:
-    """A refusal, as the adapter reads the refusal of an event: there was none, so it is about the configuration."""
-    outcome = platform.parse(PROBE, response)[0]
+def refused(platform: Platform, response: Response, url: str = "") -> Outcome:
+    """A refusal, as the adapter reads the refusal of an event: there was none, so it is about the configuration.
+
+    url: of the request, where the adapter tells its APIs apart by it.
+    """
+    outcome = platform.parse(msgspec.structs.replace(PROBE, url=url), response)[0]
     if outcome.result == Result.OK:
         return unreadable(platform, response)
     if outcome.result in (Result.CONFIG, Result.RETRY):

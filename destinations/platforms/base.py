@@ -310,7 +310,11 @@ class Platform:
 
     def example_config(self) -> dict[str, str]:
         """A made-up configuration that is complete: opens the sandbox, and nothing else."""
-        required = {field.name: field.example for field in self.fields if field.required and field.example}
+        required = {
+            field.name: field.example
+            for field in self.fields
+            if field.example and (field.required or field.name in self.list_needs)
+        }
         if not self.problems(required):
             return required
         # Where one of several credentials will do, none of them is required by itself.
@@ -377,7 +381,7 @@ class Platform:
         """
         return None
 
-    def read_ids(self, response: Response) -> list[IdChoice]:
+    def read_ids(self, response: Response, config: Config) -> list[IdChoice]:
         """The choices of a page that was answered with 2xx; those that cannot be read are left out. Never raises."""
         return []
 

@@ -18,18 +18,34 @@ from tests.destinations.platforms.test_contract_suite import answers, json_value
 PLATFORMS = platforms.every()
 each_platform = pytest.mark.parametrize("platform", PLATFORMS, ids=lambda platform: platform.key)
 
-WITHOUT = set(platforms.PLATFORMS) - {"meta"}
+WITHOUT = set(platforms.PLATFORMS) - {"meta", "linkedin", "google_ads", "x", "microsoft"}
 """The platforms that document nothing to ask; each says so in its module."""
-NOT_READ_BY_GET: dict[str, str] = {}
+NOT_READ_BY_GET: dict[str, str] = {
+    "google_ads": "/googleAds:search",
+    "microsoft": "/ConversionGoals/QueryByIds",
+}
 """Platform → the documented address that is no GET and yet changes nothing."""
+
+
+OF_THE_ACCOUNT: dict[str, dict[str, str]] = {
+    "x": {
+        "consumer_key": "k" * 25, "consumer_secret": "s" * 50,
+        "access_token": "1234-" + "a" * 40, "access_token_secret": "t" * 45,
+    },
+    "microsoft": {
+        "api": "offline", "developer_token": "D" * 12, "customer_id": "21", "account_id": "43",
+        "client_id": "00000000-0000-4000-8000-000000000000", "refresh_token": "M.C" + "r" * 40,
+    },
+}  # fmt: skip
+"""Platform → what it needs beside the golden configuration to be asked anything."""
 
 
 def config_of(platform: Platform) -> dict[str, str]:
     """The golden configuration with what only asking needs, and a token."""
-    examples = {field.name: field.example for field in platform.fields if field.example}
-    needed = {name: examples.get(name, "") for name in platform.list_needs}
+    needed = {field.name: field.example for field in platform.fields if field.name in platform.list_needs}
+    more = OF_THE_ACCOUNT.get(platform.key, {})
     oauth = {base.ACCESS_TOKEN: "an-access-token", "oauth.instance_url": "https://acme.my.salesforce.com"}
-    return needed | dict(CONFIG[platform.key]) | (oauth if platform.oauth else {})
+    return needed | CONFIG[platform.key] | more | (oauth if platform.oauth else {})
 
 
 def asked(platform: Platform) -> list[Request]:
@@ -72,7 +88,7 @@ def test_what_listing_needs_are_fields(platform: Platform) -> None:
 
 def read(platform: Platform, response: Response) -> tuple[Outcome, list[IdChoice], str]:
     config = config_of(platform)
-    return platform.read_check(response, config), platform.read_ids(response), platform.next_page(response)
+    return platform.read_check(response, config), platform.read_ids(response, config), platform.next_page(response)
 
 
 shapes = st.dictionaries(
