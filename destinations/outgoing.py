@@ -22,8 +22,10 @@ def addressed(destination: Destination, request: Request) -> Request:
     return msgspec.structs.replace(request, url=url)
 
 
-def send(destination: Destination, request: Request) -> tuple[Response | http.NoAnswer, int]:
-    """The answer, or why there is none, and the latency in milliseconds. Never raises."""
+def send(
+    destination: Destination, request: Request, *, timeout: float | None = None
+) -> tuple[Response | http.NoAnswer, int]:
+    """The answer, or why there is none, and the latency in milliseconds. Never raises. `timeout` in seconds."""
     if request.url.startswith(files.SCHEME):
         return files.write(request)
-    return http.send(addressed(destination, request))
+    return http.send(addressed(destination, request), timeout=timeout)

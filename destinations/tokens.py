@@ -28,8 +28,11 @@ class NotReady(msgspec.Struct, frozen=True):
     outcome: Outcome
 
 
-def ready(destination: Destination) -> dict[str, str] | NotReady:
-    """What `build` finds in its configuration beside the fields; empty for a platform or account without OAuth."""
+def ready(destination: Destination, *, timeout: float | None = None) -> dict[str, str] | NotReady:
+    """What `build` finds in its configuration beside the fields; empty for a platform or account without OAuth.
+
+    timeout: seconds that a person waits for it; None: as long as a delivery does.
+    """
     oauth = destination.platform.oauth
     now = datetime.now(UTC)
     if oauth is None or oauth.request(destination.config, now) is None:
@@ -42,7 +45,7 @@ def ready(destination: Destination) -> dict[str, str] | NotReady:
         if held is not None and held.values and (held.expires_at is None or held.expires_at > now):
             return held.values
         return NotReady(Outcome(result=Result.RETRY, detail="A new access token is being fetched.", after=2.0))
-    return _fetch(destination, now)
+    return _fetch(destination, now, timeout)
 
 
 def _lease(destination_id: int) -> bool:
@@ -57,13 +60,13 @@ def _lease(destination_id: int) -> bool:
         return cursor.fetchone() is not None
 
 
-def _fetch(destination: Destination, now: datetime) -> dict[str, str] | NotReady:
+def _fetch(destination: Destination, now: datetime, timeout: float | None) -> dict[str, str] | NotReady:
     destination.refresh_from_db()  # the refresh token may have been rotated since
     oauth = destination.platform.oauth
     request = oauth.request(destination.config, now) if oauth else None
     if oauth is None or request is None:
         return {}
-    answer, _ = outgoing.send(destination, request)
+    answer, _ = outgoing.send(destination, request, timeout=timeout)
     if not isinstance(answer, Response):
         token: Token | Outcome = Outcome(result=Result.RETRY, detail=f"No access token: {answer.sentence}")
     else:

@@ -14,12 +14,14 @@ from typing import Any
 from oauthlib.oauth2 import WebApplicationClient
 
 from destinations.masking import masked
-from destinations.platforms import base, identity
-from destinations.platforms.base import Config, Item, OAuth, Outcome, Request, Response, Result, Skip, Token
+from destinations.platforms import _reading, base, identity
+from destinations.platforms.base import Config, IdChoice, Item, OAuth, Outcome, Request, Response, Result, Skip, Token
 from events.payload import Payload
 
 HOST = "https://campaign.api.bingads.microsoft.com/"
 URL = HOST + "CampaignManagement/v13/OfflineConversions/Apply"
+GOALS_URL = HOST + "CampaignManagement/v13/ConversionGoals/QueryByIds"
+"""Source: …/campaign-management-service/getconversiongoalsbyids; without ids it gives all of the account."""
 TOKEN_URL = "https://login.microsoftonline.com/common/oauth2/v2.0/token"  # noqa: S105
 SCOPE = "https://ads.microsoft.com/msads.manage offline_access"
 MAX_AGE_DAYS = 90
@@ -196,6 +198,24 @@ def _said(error: dict[str, Any]) -> tuple[str, str]:
     number = error.get("Code")
     code = str(error.get("ErrorCode") or (NUMBERS.get(number, "") if isinstance(number, int) else ""))[:80]
     return code, f"{code or number}: {error.get('Message') or 'no reason given'}"
+
+
+# --- Asking ----------------------------------------------------------------------------------------
+def goals(config: Config) -> Request | None:
+    """The account's offline conversion goals: a read by POST, as all of this API's."""
+    if config.get("api") != "offline":
+        return None
+    body = b'{"ConversionGoalTypes":"OfflineConversion"}'
+    return Request(method="POST", url=GOALS_URL, headers=headers(config), body=body, items=())
+
+
+def goal_names(response: Response) -> list[IdChoice]:
+    found = []
+    for goal in _reading.objects(_reading.fields_of(response).get("ConversionGoals")):
+        name = _reading.text(goal.get("Name"))
+        if goal.get("Type", "OfflineConversion") == "OfflineConversion":
+            found.append(IdChoice(name, f"{name} (paused)" if goal.get("Status") == "Paused" else name))
+    return found
 
 
 # --- Tokens ----------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import msgspec
 
@@ -66,6 +66,15 @@ class NativeId(msgspec.Struct, frozen=True, kw_only=True):
     help: str
     required: bool = True
     example: str = ""
+
+
+class IdChoice(NamedTuple):
+    """One native id that the account has, for a person to pick."""
+
+    id: str
+    """As it is entered in a route."""
+    label: str
+    """As the vendor names it."""
 
 
 class Version(msgspec.Struct, frozen=True, kw_only=True):
@@ -261,6 +270,10 @@ class Platform:
     max_age: ClassVar[timedelta | None] = None
     requests_per_minute: ClassVar[int | None] = None
     native_id: ClassVar[NativeId | None] = None
+    lists_names: ClassVar[bool] = False
+    """Whether what `list_ids` asks for is entered as the native name of an event and not as its native id."""
+    list_needs: ClassVar[tuple[str, ...]] = ()
+    """Fields that must be filled for `list_ids`, beside those that delivery needs."""
     is_builtin: ClassVar[bool] = False
     """Delivered by being stored: no request is made (the built-in warehouse)."""
     docs_url: ClassVar[str] = ""
@@ -297,7 +310,11 @@ class Platform:
 
     def example_config(self) -> dict[str, str]:
         """A made-up configuration that is complete: opens the sandbox, and nothing else."""
-        required = {field.name: field.example for field in self.fields if field.required and field.example}
+        required = {
+            field.name: field.example
+            for field in self.fields
+            if field.example and (field.required or field.name in self.list_needs)
+        }
         if not self.problems(required):
             return required
         # Where one of several credentials will do, none of them is required by itself.
@@ -341,6 +358,36 @@ class Platform:
                 detail=f"{self.label} refused the event ({status})",
             )
         return [outcome] * len(request.items)
+
+    # --- asking -------------------------------------------------------------------------------------
+    def check(self, config: Config, now: datetime) -> Request | None:
+        """A harmless request that shows whether credentials and settings are taken: nothing is written by it, and it
+        has no items. None: the vendor has none, or none for this configuration.
+        """
+        return None
+
+    def read_check(self, response: Response, config: Config) -> Outcome:
+        """OK, CONFIG with what to do, or RETRY; `detail` is a sentence for a person. Also reads a refused `list_ids`.
+
+        By default any JSON without an error is good, and the rest means what it means to `parse`.
+        """
+        from destinations.platforms import _reading  # it is made of what stands here
+
+        return _reading.checked(self, response)
+
+    def list_ids(self, config: Config, now: datetime, page: str = "") -> Request | None:
+        """The request for a page of the native ids that the account has. None: there is none, or `list_needs` is not
+        met. `page` is what `next_page` gave.
+        """
+        return None
+
+    def read_ids(self, response: Response, config: Config) -> list[IdChoice]:
+        """The choices of a page that was answered with 2xx; those that cannot be read are left out. Never raises."""
+        return []
+
+    def next_page(self, response: Response) -> str:
+        """What leads to the next page; empty after the last."""
+        return ""
 
 
 def chunks(

@@ -20,7 +20,8 @@ from typing import Any
 import msgspec
 
 from destinations.platforms import _google_ads_answers as answers
-from destinations.platforms import base
+from destinations.platforms import _google_ads_asking as asking
+from destinations.platforms import _reading, base
 from destinations.platforms._bigquery_example import SERVICE_ACCOUNT
 from destinations.platforms._google_ads_auth import GoogleAuth, problem_of_account
 from destinations.platforms._google_ads_events import (
@@ -40,6 +41,7 @@ from destinations.platforms.base import (
     Built,
     Config,
     Field,
+    IdChoice,
     Item,
     NativeId,
     Outcome,
@@ -104,7 +106,8 @@ class GoogleAds(base.Platform):
               example="GOCSPX-an-example-client-secret", help="Beside the client ID"),
         Field(name="refresh_token", label="Refresh token", secret=True, pattern=r"1//\S{20,512}",
               example="1//an-example-token-that-opens-only-the-sandbox",
-              help="Made with this client and the scope …/auth/datamanager (Google Ads API: …/auth/adwords)"),
+              help="Made with this client and the scope …/auth/datamanager (Google Ads API: …/auth/adwords, "
+                   "which lists the conversion actions too)"),
         Field(name="service_account_json", label="Service account key", secret=True, multiline=True,
               pattern=r"\s*\{[\s\S]+\}\s*", example=SERVICE_ACCOUNT,
               help="Instead of the three above, the whole JSON file: IAM → Service accounts → Keys → Add key; "
@@ -158,6 +161,22 @@ class GoogleAds(base.Platform):
 
     def parse(self, request: Request, response: Response) -> list[Outcome]:
         return answers.parse(request, response)
+
+    def check(self, config: Config, now: datetime) -> Request | None:
+        return asking.account(config, VERSION)
+
+    def read_check(self, response: Response, config: Config) -> Outcome:
+        return asking.read(self, response, config)
+
+    def list_ids(self, config: Config, now: datetime, page: str = "") -> Request | None:
+        """By the Google Ads API, whichever events are sent with: its scope is needed as well (see `help`)."""
+        return asking.search(config, VERSION, asking.ACTIONS, page)
+
+    def read_ids(self, response: Response, config: Config) -> list[IdChoice]:
+        return asking.choices(response)
+
+    def next_page(self, response: Response) -> str:
+        return _reading.text(_reading.fields_of(response).get("nextPageToken"), 4096)
 
 
 # --- Requests -------------------------------------------------------------------------------------

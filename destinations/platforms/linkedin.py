@@ -10,22 +10,39 @@ import re
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 
 from destinations.masking import masked
-from destinations.platforms import _oauth, base, identity
+from destinations.platforms import _oauth, _reading, base, identity
 from destinations.platforms._names import by_native, words
 from destinations.platforms._oauth import RefreshTokenGrant
-from destinations.platforms.base import Built, Config, Field, Item, NativeId, Outcome, Request, Response, Result, Skip
+from destinations.platforms.base import (
+    Built,
+    Config,
+    Field,
+    IdChoice,
+    Item,
+    NativeId,
+    Outcome,
+    Request,
+    Response,
+    Result,
+    Skip,
+)
 from events.payload import Payload
 
 URL = "https://api.linkedin.com/rest/conversionEvents"
+RULES_URL = "https://api.linkedin.com/rest/conversions"
+"""The finder of an account's rules. Source: the same site, "Conversion Tracking", "Find Conversions by Ad Account"."""
+PAGE = 100
 TOKEN_URL = "https://www.linkedin.com/oauth/v2/accessToken"  # noqa: S105
 """Source: the same site, "Refresh Tokens with OAuth 2.0"."""
 VERSION = "202609"
 MAX_AGE = timedelta(days=90)
 RULE = "urn:lla:llaPartnerConversion:"
+ACCOUNT = "urn:li:sponsoredAccount:"
 LEAD = "urn:li:leadGenFormResponse:"
 
 EVENTS = by_native({
@@ -97,6 +114,7 @@ class LinkedIn(base.Platform):
         source="https://learn.microsoft.com/linkedin/marketing/versioning",
     )
     plain_identity = frozenset({"first_name", "last_name", "external_id"})
+    list_needs = ("ad_account_id",)
     oauth = RefreshTokenGrant("LinkedIn", TOKEN_URL)
     fields = (
         Field(name="access_token", label="Conversions API token", secret=True, required=True,
@@ -109,7 +127,8 @@ class LinkedIn(base.Platform):
         Field(name="refresh_token", label="Refresh token", secret=True, pattern=r"[A-Za-z0-9_-]{20,2048}",
               help="Made with the scopes rw_conversions and r_ads; LinkedIn lets it live for a year"),
         Field(name="ad_account_id", label="Ad account", pattern=r"(urn:li:sponsoredAccount:)?\d{5,12}",
-              help="The number in the address of Campaign Manager"),
+              example="512345678",
+              help="The number in the address of Campaign Manager: to check the connection and to pick rules by name"),
         Field(name="api_version", label="LinkedIn-Version", pattern=r"20\d{2}(0[1-9]|1[0-2])(\.\d{2})?",
               default=VERSION, help="Year and month, such as 202609; each lives for a year"),
         # The vendor's examples all carry plain names; the hashed fields are new, and an unknown field refuses a batch.
@@ -135,13 +154,7 @@ class LinkedIn(base.Platform):
                 skipped.append(event)
             else:
                 parts.append((item, msgspec.json.encode(event)))
-        headers = {
-            "Authorization": f"Bearer {config.get('access_token') or config.get(base.ACCESS_TOKEN, '')}",
-            "LinkedIn-Version": version,
-            "X-Restli-Protocol-Version": "2.0.0",
-            "X-RestLi-Method": "BATCH_CREATE",
-            "Content-Type": "application/json",
-        }
+        headers = _headers(config) | {"X-RestLi-Method": "BATCH_CREATE", "Content-Type": "application/json"}
         runs = base.chunks(parts, self.batch_limit, self.max_body_bytes)
         return Built(skipped=skipped, requests=[
             Request(method="POST", url=URL, headers=headers, items=tuple(item for item, _ in run),
@@ -198,6 +211,56 @@ class LinkedIn(base.Platform):
                 Outcome(result=result, detail=f"LinkedIn {CONFIG_STATUSES[status]}. {detail}", reason=reason)
             ] * count
         return [Outcome(result=Result.SPLIT if count > 1 else result, detail=detail)] * count
+
+    def check(self, config: Config, now: datetime) -> Request | None:
+        """One of the account's rules. A token alone opens nothing that reads: without an account there is no check."""
+        return _finder(config, "0", 1)
+
+    def read_check(self, response: Response, config: Config) -> Outcome:
+        if _reading.is_good(response) and isinstance(_reading.fields_of(response).get("elements"), list):
+            account = config.get("ad_account_id", "").removeprefix(ACCOUNT)
+            return _reading.good(f"Ad account {account} answers.")
+        return _reading.refused(self, response)
+
+    def list_ids(self, config: Config, now: datetime, page: str = "") -> Request | None:
+        return _finder(config, page or "0", PAGE)
+
+    def read_ids(self, response: Response, config: Config) -> list[IdChoice]:
+        """Those that take events of the Conversions API; one of the Insight Tag would refuse them."""
+        return [
+            IdChoice(_reading.text(rule.get("id")), _rule_label(rule))
+            for rule in _reading.objects(_reading.fields_of(response).get("elements"))
+            if rule.get("conversionMethod", "CONVERSIONS_API") == "CONVERSIONS_API"
+        ]
+
+    def next_page(self, response: Response) -> str:
+        """The place of the first rule that was not on this page."""
+        answer = _reading.fields_of(response)
+        paging, rules = answer.get("paging"), answer.get("elements")
+        start = paging.get("start") if isinstance(paging, dict) else None
+        is_more = isinstance(rules, list) and len(rules) >= PAGE and isinstance(start, int)
+        return str(start + PAGE) if is_more and isinstance(start, int) else ""
+
+
+def _headers(config: Config) -> dict[str, str]:
+    return {
+        "Authorization": f"Bearer {config.get('access_token') or config.get(base.ACCESS_TOKEN, '')}",
+        "LinkedIn-Version": config.get("api_version") or VERSION,
+        "X-Restli-Protocol-Version": "2.0.0",
+    }
+
+
+def _finder(config: Config, start: str, count: int) -> Request | None:
+    account = config.get("ad_account_id", "").removeprefix(ACCOUNT)
+    if not account:
+        return None
+    query = f"q=account&account={quote(ACCOUNT + account, safe='')}&start={start}&count={count}"
+    return Request(method="GET", url=f"{RULES_URL}?{query}", headers=_headers(config), body=b"", items=())
+
+
+def _rule_label(rule: dict[str, Any]) -> str:
+    name = _reading.text(rule.get("name"))
+    return f"{name} (switched off)" if rule.get("enabled") is False else name
 
 
 def _accepted(status: int, answer: dict[str, Any], count: int) -> list[Outcome]:

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from destinations.masking import masked
-from destinations.platforms import base, identity
+from destinations.platforms import _reading, base, identity
 from destinations.platforms._contents import contents_of, ids_of
 from destinations.platforms._names import by_native, words
 from destinations.platforms.base import Built, Config, Field, Item, Outcome, Request, Response, Result, Skip
@@ -129,13 +129,8 @@ class Meta(base.Platform):
                 skipped.append(event)
             else:
                 parts.append((item, msgspec.json.encode(event)))
-        token, code = config.get("access_token", ""), config.get("test_event_code", "")
-        url = f"https://graph.facebook.com/{config.get('api_version') or VERSION}/{config.get('pixel_id', '')}/events"
-        if config.get("app_secret"):
-            proof = hmac.new(config["app_secret"].encode(), token.encode(), hashlib.sha256).hexdigest()
-            url += f"?appsecret_proof={proof}"
-        # The token goes into a header: URLs end up in logs.
-        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        code, url = config.get("test_event_code", ""), _url(config, "/events")
+        headers = _authorization(config) | {"Content-Type": "application/json"}
         end = b'],"test_event_code":%b}' % msgspec.json.encode(code) if code else b"]}"
         runs = base.chunks(parts, self.batch_limit, self.max_body_bytes)
         bodies = [(tuple(item for item, _ in run), b'{"data":[' + b",".join(part for _, part in run)) for run in runs]
@@ -202,6 +197,30 @@ class Meta(base.Platform):
         result = Result.SPLIT if is_fine and "events_received" in answer and count > 1 else Result.RETRY
         detail = f"Meta answered {response.status} and did not confirm all events."
         return [Outcome(result=result, detail=detail, after=base.retry_after(response))] * count
+
+    def check(self, config: Config, now: datetime) -> Request | None:
+        """The dataset's name. Source: Graph API, "Ads Pixel", reading."""
+        url = _url(config, "", "fields=id,name")
+        return Request(method="GET", url=url, headers=_authorization(config), body=b"", items=())
+
+    def read_check(self, response: Response, config: Config) -> Outcome:
+        answer = _reading.fields_of(response)
+        if _reading.is_good(response) and _reading.text(answer.get("id")) == config.get("pixel_id"):
+            return _reading.good(f"Pixel{_reading.quoted(answer.get('name'))} answers.")
+        return _reading.refused(self, response)
+
+
+def _url(config: Config, rest: str, query: str = "") -> str:
+    url = f"https://graph.facebook.com/{config.get('api_version') or VERSION}/{config.get('pixel_id', '')}{rest}"
+    if secret := config.get("app_secret"):
+        proof = hmac.new(secret.encode(), config.get("access_token", "").encode(), hashlib.sha256).hexdigest()
+        query = f"{query}&appsecret_proof={proof}" if query else f"appsecret_proof={proof}"
+    return f"{url}?{query}" if query else url
+
+
+def _authorization(config: Config) -> dict[str, str]:
+    """The token goes into a header: URLs end up in logs."""
+    return {"Authorization": f"Bearer {config.get('access_token', '')}"}
 
 
 def _refused(error: dict[str, Any], response: Response, count: int) -> Outcome:

@@ -16,10 +16,10 @@ import msgspec
 
 from destinations.masking import masked
 from destinations.platforms import _microsoft_offline as offline
-from destinations.platforms import base, identity
+from destinations.platforms import _reading, base, identity
 from destinations.platforms._contents import contents_of, ids_of
 from destinations.platforms._names import NAMES, by_native, snake, words
-from destinations.platforms.base import Built, Config, Field, Item, Outcome, Request, Response, Result, Skip
+from destinations.platforms.base import Built, Config, Field, IdChoice, Item, Outcome, Request, Response, Result, Skip
 from events.payload import Payload
 
 HOST = "https://capi.uet.microsoft.com/v1"
@@ -74,6 +74,7 @@ class Microsoft(base.Platform):
     docs_url = "https://learn.microsoft.com/en-us/advertising/guides/uet-conversion-api-integration"
     plain_identity = frozenset({"external_id", "anonymous_id"})
     oauth = offline.MicrosoftOAuth()
+    lists_names = True
     fields = (
         Field(name="uet_tag_id", label="UET tag ID", required=True, pattern=r"[0-9]{6,12}", example="187012345",
               help="Conversions → UET tag; the tag must have a conversion goal, or nothing is reported"),
@@ -201,6 +202,22 @@ class Microsoft(base.Platform):
             detail = f"Microsoft received {received} of {count} events and names none that it refused."
             return [Outcome(result=Result.SPLIT if count > 1 else Result.RETRY, detail=detail)] * count
         return [Outcome(result=Result.SPLIT if count > 1 else Result.PERMANENT, detail=masked(said, cap=300))] * count
+
+    # The token of the Conversions API opens nothing that reads, and an empty list of events is not documented.
+    def check(self, config: Config, now: datetime) -> Request | None:
+        return offline.goals(config)
+
+    def read_check(self, response: Response, config: Config) -> Outcome:
+        if _reading.is_good(response) and isinstance(_reading.fields_of(response).get("ConversionGoals"), list):
+            return _reading.good(f"Account {config.get('account_id', '')} answers.")
+        return _reading.refused(self, response, offline.HOST)
+
+    def list_ids(self, config: Config, now: datetime, page: str = "") -> Request | None:
+        """Goals are told by name, which is what an event is sent under; all come on one page."""
+        return offline.goals(config)
+
+    def read_ids(self, response: Response, config: Config) -> list[IdChoice]:
+        return offline.goal_names(response)
 
 
 def _refused(details: Any, count: int) -> dict[int, Outcome]:

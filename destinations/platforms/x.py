@@ -19,10 +19,22 @@ import msgspec
 from oauthlib.oauth1 import Client
 
 from destinations.masking import masked
-from destinations.platforms import base, identity
+from destinations.platforms import _reading, base, identity
 from destinations.platforms._contents import contents_of
 from destinations.platforms._names import by_native, words
-from destinations.platforms.base import Built, Config, Field, Item, NativeId, Outcome, Request, Response, Result, Skip
+from destinations.platforms.base import (
+    Built,
+    Config,
+    Field,
+    IdChoice,
+    Item,
+    NativeId,
+    Outcome,
+    Request,
+    Response,
+    Result,
+    Skip,
+)
 from events.payload import Payload
 
 VERSION = "12"
@@ -104,6 +116,7 @@ class X(base.Platform):
     )
     docs_url = "https://docs.x.com/x-ads-api/measurement/web-conversions"
     version = base.Version(default=VERSION, source="https://docs.x.com/x-ads-api/fundamentals/versioning")
+    list_needs = (*OAUTH_FIELDS, "account_id")
     fields = (
         Field(name="pixel_id", label="Pixel ID", required=True, pattern=r"[a-z0-9]{4,12}", example="o8z6j",
               help="Ads Manager → Tools → Events Manager → the ID of the X pixel event source"),
@@ -119,6 +132,9 @@ class X(base.Platform):
               help="Beside the API key; of a user who is AD_MANAGER or ACCOUNT_ADMIN of the ad account"),
         Field(name="access_token_secret", label="Access token secret", secret=True, pattern=r"[A-Za-z0-9]{20,}",
               help="Beside the access token"),
+        Field(name="account_id", label="Ad account ID", pattern=r"[a-z0-9]{5,16}", example="18ce54d4x5t",
+              help="The part of Ads Manager's address behind ads.x.com/campaign_form/; with the four keys, to pick "
+                   "events by name"),
         Field(name="api_version", label="Ads API version", pattern=r"\d{1,3}", default=VERSION, help="Such as 12"),
     )  # fmt: skip
 
@@ -208,8 +224,55 @@ class X(base.Platform):
             return [Outcome(result=Result.SPLIT, detail=masked(said, cap=300))] * count
         return [Outcome(result=result, reason=reason, detail=masked(f"{said} {advice}".rstrip(), cap=300))] * count
 
+    # A pixel's token opens nothing that reads: it is checked by the first event. With the OAuth keys there is the
+    # account, and the events of its pixels. Source: docs.x.com/x-ads-api, "Web event tags" and "Accounts".
+    def check(self, config: Config, now: datetime) -> Request | None:
+        account = config.get("account_id", "")
+        return _read_request(f"accounts/{account}/web_event_tags" if account else "accounts", "count=1", config, now)
 
-def _authorization(url: str, config: Config, body: bytes, now: datetime) -> dict[str, str]:
+    def read_check(self, response: Response, config: Config) -> Outcome:
+        if _reading.is_good(response) and isinstance(_reading.fields_of(response).get("data"), list):
+            account = config.get("account_id", "")
+            return _reading.good(f"Ad account {account} answers." if account else "X takes the keys.")
+        return _reading.refused(self, response)
+
+    def list_ids(self, config: Config, now: datetime, page: str = "") -> Request | None:
+        if not config.get("account_id"):
+            return None
+        query = "count=200" + (f"&cursor={quote(page, safe='')}" if page else "")
+        return _read_request(f"accounts/{config['account_id']}/web_event_tags", query, config, now)
+
+    def read_ids(self, response: Response, config: Config) -> list[IdChoice]:
+        """The events of the configured pixel, by their full ids: X refuses those of another. Where none says that it is
+        of this pixel, all of them.
+        """
+        pixel = config.get("pixel_id", "")
+        tags = [
+            tag
+            for tag in _reading.objects(_reading.fields_of(response).get("data"))
+            if tag.get("id") and tag.get("deleted") is not True
+        ]
+        own = [tag for tag in tags if tag.get("website_tag_id") == pixel]
+        prefix = f"tw-{pixel}-" if own else ""
+        return [IdChoice(prefix + _reading.text(tag["id"]), _tag_label(tag)) for tag in own or tags]
+
+    def next_page(self, response: Response) -> str:
+        return _reading.text(_reading.fields_of(response).get("next_cursor"), 200)
+
+
+def _read_request(path: str, query: str, config: Config, now: datetime) -> Request | None:
+    if not all(config.get(name) for name in OAUTH_FIELDS):
+        return None
+    url = f"{HOST}/{config.get('api_version') or VERSION}/{path}?{query}"
+    return Request(method="GET", url=url, headers=_authorization(url, config, b"", now, "GET"), body=b"", items=())
+
+
+def _tag_label(tag: dict[str, Any]) -> str:
+    kind = _reading.text(tag.get("type")).replace("_", " ").lower()
+    return f"{_reading.text(tag.get('name'))} ({kind})" if kind else _reading.text(tag.get("name"))
+
+
+def _authorization(url: str, config: Config, body: bytes, now: datetime, method: str = "POST") -> dict[str, str]:
     """OAuth 1.0a where all its keys are entered, which X documents for integrations of one's own; else the token that
     its own server tag sends. A JSON body is not signed; nonce and time come from it and from `now`, never from dice.
     """
@@ -217,8 +280,8 @@ def _authorization(url: str, config: Config, body: bytes, now: datetime) -> dict
     if not all(keys):
         return {"X-Pixel-Token": config.get("pixel_token", "")}
     timestamp = str(int(now.timestamp()))
-    nonce = hashlib.sha256(timestamp.encode() + body).hexdigest()[:32]
-    _, headers, _ = Client(*keys, nonce=nonce, timestamp=timestamp).sign(url, "POST")
+    nonce = hashlib.sha256(timestamp.encode() + (body or url.encode())).hexdigest()[:32]
+    _, headers, _ = Client(*keys, nonce=nonce, timestamp=timestamp).sign(url, method)
     return {"Authorization": str(headers["Authorization"])}
 
 

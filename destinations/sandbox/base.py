@@ -104,6 +104,11 @@ class Vendor:
         """The vendor's answer. May raise Refused."""
         raise NotImplementedError
 
+    def look(self, request: Request, now: float) -> Answer | None:
+        """The answer to a request that only reads (*Check connection*, native ids); None: it is not one. May raise
+        Refused."""
+        return None
+
     def ids(self, request: Request) -> list[tuple[str, ...]]:
         """What the vendor recognises each event of a request by that it took, the event id last; () where it can't."""
         raise NotImplementedError

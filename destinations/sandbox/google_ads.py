@@ -1,5 +1,7 @@
 """Google Ads: the Data Manager API's `POST /v1/events:ingest`, the Google Ads API's
-`POST /{version}/customers/{id}:uploadClickConversions`, and Google's token endpoint.
+`POST /{version}/customers/{id}:uploadClickConversions`, the reads
+`GET /v1/accountTypes/GOOGLE_ADS/accounts/{id}/userLists` and
+`POST /{version}/customers/{id}/googleAds:search`, and Google's token endpoint.
 
 Sources: google/ads/datamanager/v1/*.proto and developers.google.com/data-manager/api/devguides/concepts/
 {formatting,understand-errors}; google/ads/googleads/v25/{services/conversion_upload_service,errors/*}.proto and
@@ -30,6 +32,8 @@ INGEST_PATH = "/v1/events:ingest"
 UPLOAD_PATH = re.compile(r"/(v\d{2})/customers/(\d{10}):uploadClickConversions")
 OLDEST_VERSION = 23  # v22 was sunset on 2026-10-07
 NEWEST_VERSION = 26
+LISTS_PATH = re.compile(r"/v1/accountTypes/GOOGLE_ADS/accounts/(\d{10})/userLists")
+SEARCH_PATH = re.compile(r"/(v\d{2})/customers/(\d{10})/googleAds:search")
 SCOPES = {f"https://www.googleapis.com/auth/{name}" for name in ("datamanager", "adwords", "cloud-platform")}
 MOST_EVENTS = 2000
 MOST_DESTINATIONS = 10
@@ -181,6 +185,14 @@ class GoogleAds(Vendor):
             raise Refused(fail(404, f"The requested URL {request.path} was not found on this server."))
         return _upload(request, int(found[1][1:]), found[2], now)
 
+    def look(self, request: Request, now: float) -> Answer | None:
+        """The user lists of an account, and GoogleAdsService.Search."""
+        if found := LISTS_PATH.fullmatch(request.path):
+            return _user_lists(request, found[1])
+        if found := SEARCH_PATH.fullmatch(request.path):
+            return _search(request, int(found[1][1:]), found[2])
+        return None
+
     def ids(self, request: Request) -> list[tuple[str, ...]]:
         """Conversion action and transaction or order id; () for a refused row, and for what is only checked."""
         if request.path == TOKEN_PATH:
@@ -219,6 +231,18 @@ class GoogleAds(Vendor):
 def _check_request(request: Request) -> Any:
     if request.method != "POST":
         raise Refused(fail(404, f"The requested URL {request.path} was not found on this server."))
+    _check_token(request)
+    if request.content_type != "application/json":
+        raise Refused(fail(400, f"Invalid content type {request.content_type!r}."))
+    if request.query:
+        raise Refused(_unreadable([Fault("/", f"Unknown name in the query: {request.query}")]))
+    try:
+        return read_json(request.body)
+    except NotJson as error:
+        raise Refused(fail(400, f"Invalid JSON payload received. {error}")) from None
+
+
+def _check_token(request: Request) -> None:
     token = request.bearer or ""
     if not re.fullmatch(r"ya29\.[A-Za-z0-9._-]{10,2048}", token):
         text = "Request had invalid authentication credentials. Expected OAuth 2 access token."
@@ -229,14 +253,6 @@ def _check_request(request: Request) -> Any:
     if "forbidden" in token:
         text = "Request had insufficient authentication scopes."
         raise Refused(fail(403, text, [info("ACCESS_TOKEN_SCOPE_INSUFFICIENT")]))
-    if request.content_type != "application/json":
-        raise Refused(fail(400, f"Invalid content type {request.content_type!r}."))
-    if request.query:
-        raise Refused(_unreadable([Fault("/", f"Unknown name in the query: {request.query}")]))
-    try:
-        return read_json(request.body)
-    except NotJson as error:
-        raise Refused(fail(400, f"Invalid JSON payload received. {error}")) from None
 
 
 def _unreadable(faults: list[Fault]) -> Answer:
@@ -414,19 +430,7 @@ def ads_failure(errors: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _upload(request: Request, version: int, customer: str, now: float) -> Answer:
     root = _check_request(request)
-    if not OLDEST_VERSION <= version <= NEWEST_VERSION:
-        error = ads_error(
-            "requestError", "UNSUPPORTED_VERSION", f"Version v{version} is deprecated. Requests to it fail."
-        )
-        raise Refused(fail(400, "Request contains an invalid argument.", [ads_failure([error])]))
-    for name, pattern in (("login-customer-id", r"\d{10}"), ("developer-token", r"[A-Za-z0-9_-]{22}")):
-        if name in request.headers and not re.fullmatch(pattern, request.headers[name], re.ASCII):
-            error = ads_error("headerError", "INVALID_LOGIN_CUSTOMER_ID", f"The header {name} could not be validated.")
-            raise Refused(fail(400, "Request contains an invalid argument.", [ads_failure([error])]))
-    if customer.startswith("404"):
-        text = "User doesn't have permission to access customer."
-        details = [ads_failure([ads_error("authorizationError", "USER_PERMISSION_DENIED", text)])]
-        raise Refused(fail(403, "The caller does not have permission", details))
+    _check_customer(request, version, customer)
     if customer.startswith("403"):
         text = "The customer is not allowlisted for accessing this feature."
         code = "CUSTOMER_NOT_ALLOWLISTED_FOR_THIS_FEATURE"
@@ -461,6 +465,22 @@ def _upload(request: Request, version: int, customer: str, now: float) -> Answer
     ]
     partial = {"partialFailureError": _partial(errors)} if errors else {}
     return Answer.of(200, partial | {"results": results, "jobId": "4711"})
+
+
+def _check_customer(request: Request, version: int, customer: str) -> None:
+    if not OLDEST_VERSION <= version <= NEWEST_VERSION:
+        error = ads_error(
+            "requestError", "UNSUPPORTED_VERSION", f"Version v{version} is deprecated. Requests to it fail."
+        )
+        raise Refused(fail(400, "Request contains an invalid argument.", [ads_failure([error])]))
+    for name, pattern in (("login-customer-id", r"\d{10}"), ("developer-token", r"[A-Za-z0-9_-]{22}")):
+        if name in request.headers and not re.fullmatch(pattern, request.headers[name], re.ASCII):
+            error = ads_error("headerError", "INVALID_LOGIN_CUSTOMER_ID", f"The header {name} could not be validated.")
+            raise Refused(fail(400, "Request contains an invalid argument.", [ads_failure([error])]))
+    if customer.startswith("404"):
+        text = "User doesn't have permission to access customer."
+        details = [ads_failure([ads_error("authorizationError", "USER_PERMISSION_DENIED", text)])]
+        raise Refused(fail(403, "The caller does not have permission", details))
 
 
 def _partial(errors: list[dict[str, Any]]) -> dict[str, Any]:
@@ -515,6 +535,70 @@ def look_at_row(row: dict[str, Any], customer: str, now: float) -> tuple[str, st
             allow = code == "CUSTOMER_NOT_ALLOWLISTED_FOR_THIS_FEATURE"
             return "notAllowlistedError" if allow else group, code, message
     return None
+
+
+# --- Reads ----------------------------------------------------------------------------------------
+ACTIONS = [
+    ("7012345678", "Sign-up", "UPLOAD_CLICKS", "ENABLED"),
+    ("7012345679", "Purchase", "UPLOAD_CLICKS", "HIDDEN"),
+    ("7012345680", "Page view", "WEBPAGE", "ENABLED"),
+    ("7012345681", "Old", "UPLOAD_CLICKS", "REMOVED"),
+]
+QUERY = re.compile(
+    r"SELECT ([a-z_., ]+) FROM (customer|conversion_action)( WHERE .+?)?( ORDER BY [a-z_.]+)?( LIMIT \d+)?"
+)
+FIELDS = {
+    "customer": {"customer.id", "customer.descriptive_name"},
+    "conversion_action": {f"conversion_action.{name}" for name in ("id", "name", "type", "status", "resource_name")},
+}
+
+
+def _user_lists(request: Request, account: str) -> Answer:
+    if request.method != "GET":
+        return fail(404, f"The requested URL {request.path} was not found on this server.")
+    _check_token(request)
+    login = request.headers.get("login-account", "accountTypes/GOOGLE_ADS/accounts/1112223333")
+    if request.parameters.keys() - {"pageSize", "pageToken", "filter"} or not re.fullmatch(
+        r"accountTypes/GOOGLE_ADS/accounts/\d{10}", login
+    ):
+        return fail(400, "Request contains an invalid argument.", [info("INVALID_ARGUMENT")])
+    if account.startswith("404"):
+        return fail(403, "The caller does not have permission.", [info("PERMISSION_DENIED")])
+    return Answer.of(200, {"userLists": []})
+
+
+def _search(request: Request, version: int, customer: str) -> Answer:
+    root = _check_request(request)
+    _check_customer(request, version, customer)
+    query = root.get("query") if isinstance(root, dict) else None
+    found = QUERY.fullmatch(query) if isinstance(query, str) else None
+    fields = set(found[1].split(", ")) if found else set()
+    if found is None or root.keys() - {"query", "pageToken"} or not fields <= FIELDS[found[2]]:
+        error = ads_error("queryError", "UNEXPECTED_INPUT", "Error in query: unexpected input.")
+        return fail(400, "Request contains an invalid argument.", [ads_failure([error])])
+    mask = ",".join(_camel(field) for field in found[1].split(", "))
+    if found[2] == "customer":
+        rows: list[dict[str, Any]] = [
+            {
+                "customer": {
+                    "resourceName": f"customers/{customer}",
+                    "id": customer,
+                    "descriptiveName": "Example account",
+                }
+            }
+        ]
+    else:
+        rows = [
+            {"conversionAction": {"resourceName": f"customers/{customer}/conversionActions/{key}", "id": key,
+                                  "name": name, "status": status}}
+            for key, name, kind, status in ACTIONS
+            if "type = 'UPLOAD_CLICKS'" not in query or (kind == "UPLOAD_CLICKS" and status != "REMOVED")
+        ]  # fmt: skip
+    return Answer.of(200, {"results": rows, "fieldMask": mask, "queryResourceConsumption": "232"})
+
+
+def _camel(field: str) -> str:
+    return re.sub(r"_([a-z])", lambda found: found[1].upper(), field)
 
 
 # --- Tokens ---------------------------------------------------------------------------------------

@@ -5,7 +5,8 @@ page on API versions.
 
 Conventions of this double: a token that contains `expired`, `revoked` or `forbidden` is answered as such; any other
 token of the right shape is accepted. A conversion rule id that starts with 404 is unknown; one that starts with 999
-was made with another conversion method than CONVERSIONS_API.
+was made with another conversion method than CONVERSIONS_API. `GET /rest/conversions?q=account` finds the rules of any
+account whose id does not start with 404.
 """
 
 from __future__ import annotations
@@ -22,6 +23,14 @@ from destinations.sandbox.checks import Check, Fault
 
 PATH = "/rest/conversionEvents"
 TOKEN_PATH = "/oauth/v2/accessToken"  # noqa: S105
+RULES_PATH = "/rest/conversions"
+FINDER = {"q", "account", "start", "count"}
+RULES = [
+    (10000001, "Sign up", "SIGN_UP", "CONVERSIONS_API", True),
+    (10000002, "Purchase", "PURCHASE", "CONVERSIONS_API", True),
+    (10000003, "Old lead form", "LEAD", "CONVERSIONS_API", False),
+    (99900001, "All pages", "KEY_PAGE_VIEW", "INSIGHT_TAG", True),
+]
 MOST_EVENTS = 5000
 DAYS = 90
 SKEW = 60
@@ -105,6 +114,31 @@ class LinkedIn(Vendor):
         _refuse_times([event["conversionHappenedAt"] for event in events], now)
         _refuse_rules([event["conversion"].removeprefix(RULE) for event in events])
         return Answer.of(200, {"elements": [{"status": 201} for _ in events]}) if is_batch else Answer(201)
+
+    def look(self, request: Request, now: float) -> Answer | None:
+        """The finder of an account's conversion rules."""
+        if request.path != RULES_PATH:
+            return None
+        if request.method != "GET":
+            return fail(405, f"Method {request.method} is not allowed for {RULES_PATH}", "METHOD_NOT_ALLOWED")
+        _check_token(request)
+        _read_version(request, now)
+        asked = request.parameters
+        account = re.fullmatch(r"urn:li:sponsoredAccount:(\d{5,12})", asked.get("account", ""))
+        numbers = [asked.get("start", "0"), asked.get("count", "10")]
+        if asked.get("q") != "account" or asked.keys() - FINDER or not account or not all(map(str.isdecimal, numbers)):
+            return fail(400, "Invalid query parameters passed to request", "PARAM_INVALID")
+        if account[1].startswith("404"):
+            return fail(404, f"Ad account {account[1]} does not exist", "NOT_FOUND")
+        start, count = map(int, numbers)
+        if not 1 <= count <= 1000:
+            return fail(400, "count must be between 1 and 1000", "PARAM_INVALID")
+        names = ("id", "name", "type", "conversionMethod", "enabled")
+        elements = [
+            dict(zip(names, rule, strict=True)) | {"account": account[0]} for rule in RULES[start : start + count]
+        ]
+        paging = {"start": start, "count": count, "links": [], "total": len(RULES)}
+        return Answer.of(200, {"paging": paging, "elements": elements})
 
     def ids(self, request: Request) -> list[tuple[str, ...]]:
         """Rule and event id. LinkedIn documents deduplication against the Insight Tag only: this is for counting."""

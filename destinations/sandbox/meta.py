@@ -4,7 +4,8 @@ Source: developers.facebook.com/docs/marketing-api/conversions-api (using-the-ap
 Graph API v26.0, and Meta's business SDK for the field names.
 
 Conventions of this double: a token that contains `expired`, `revoked` or `forbidden` is answered as such; any other
-token of the right shape is accepted. A pixel id that starts with 404 does not exist.
+token of the right shape is accepted. A pixel id that starts with 404 does not exist. `GET /{version}/{pixel_id}` gives
+the fields asked for.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from destinations.sandbox.base import Answer, NotJson, Refused, Request, Vendor,
 from destinations.sandbox.checks import Check, Fault
 
 PATH = re.compile(r"/(?P<version>[^/]+)/(?P<pixel>[^/]+)/events/?")
+PIXEL_PATH = re.compile(r"/(?P<version>[^/]+)/(?P<pixel>[^/]+)/?")
+PIXEL_FIELDS = ("id", "name", "code", "creation_time", "is_unavailable", "last_fired_time")
 MOST_EVENTS = 1000
 DAYS = 7
 DAYS_IN_STORE = 62
@@ -126,7 +129,7 @@ class Meta(Vendor):
     dedup_seconds: ClassVar[float] = 48 * 3600
 
     def answer(self, request: Request, now: float) -> Answer:
-        _check_target(request)
+        _check_target(request, PATH.fullmatch(request.path), "POST")
         _check_token(request)
         root = _read_root(request)
         if faults := checks.look_over(root, ROOT, ["data"]):
@@ -141,6 +144,19 @@ class Meta(Vendor):
                 raise Refused(_invalid(fault))
         trace = secrets.token_urlsafe(16)
         return Answer.of(200, {"events_received": len(events), "messages": [], "fbtrace_id": trace})
+
+    def look(self, request: Request, now: float) -> Answer | None:
+        """A dataset's fields; without `fields` its id and name."""
+        found = PIXEL_PATH.fullmatch(request.path)
+        if request.method != "GET" or not found:
+            return None
+        _check_target(request, found, "GET")
+        _check_token(request)
+        values = {"id": found["pixel"], "name": "Example pixel", "is_unavailable": False}
+        wanted = [name.strip() for name in request.parameters.get("fields", "id,name").split(",")]
+        if unknown := [name for name in wanted if name not in PIXEL_FIELDS]:
+            return fail(400, 100, f"(#100) Tried accessing nonexisting field ({unknown[0]}) on node type (AdsPixel)")
+        return Answer.of(200, {name: values[name] for name in {*wanted, "id"} if name in values})
 
     def ids(self, request: Request) -> list[tuple[str, ...]]:
         """Event name and id, within a pixel."""
@@ -167,13 +183,12 @@ class Meta(Vendor):
         return replace(good, body=Answer.of(200, body).body)
 
 
-def _check_target(request: Request) -> None:
-    found = PATH.fullmatch(request.path)
+def _check_target(request: Request, found: re.Match[str] | None, method: str) -> None:
     # An old version is served by the oldest living one, so only the shape counts.
     if not found or not re.fullmatch(r"v\d{2}\.0", found["version"], re.ASCII):
         raise Refused(fail(400, 2500, f"Unknown path components: {request.path}"))
     pixel = found["pixel"]
-    if request.method != "POST" or not re.fullmatch(r"\d{10,20}", pixel, re.ASCII) or pixel.startswith("404"):
+    if request.method != method or not re.fullmatch(r"\d{10,20}", pixel, re.ASCII) or pixel.startswith("404"):
         text = (
             f"Unsupported {request.method.lower()} request. Object with ID '{pixel}' does not exist, cannot be loaded "
             "due to missing permissions, or does not support this operation."

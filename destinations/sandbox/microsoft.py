@@ -26,6 +26,11 @@ from destinations.sandbox.checks import Check, Fault
 
 EVENTS_PATH = re.compile(r"/v1/(?P<tag>[^/]+)/events")
 APPLY_PATH = "/CampaignManagement/v13/OfflineConversions/Apply"
+GOALS_PATH = "/CampaignManagement/v13/ConversionGoals/QueryByIds"
+GOALS = [(1001, "sign_up", "Active"), (1002, "purchase", "Active"), (1003, "old lead", "Paused")]
+GOAL_TYPES = {
+    "Url", "Duration", "PagesViewedPerVisit", "Event", "AppInstall", "OfflineConversion", "InStoreTransaction",
+}  # fmt: skip
 TOKEN_PATH = "/common/oauth2/v2.0/token"  # noqa: S105
 SCOPE = "https://ads.microsoft.com/msads.manage"
 MOST = 1000
@@ -134,6 +139,24 @@ class Microsoft(Vendor):
         if target is None or not re.fullmatch(r"\d{6,12}", target["tag"]) or target["tag"].startswith("404"):
             raise Refused(fail(404, "NotFound", f"Nothing was found at {request.path}"))
         return _events(request, now)
+
+    def look(self, request: Request, now: float) -> Answer | None:
+        """GetConversionGoalsByIds."""
+        if request.path != GOALS_PATH:
+            return None
+        _check_api(request)
+        root = _read(request)
+        kinds = root.get("ConversionGoalTypes") if isinstance(root, dict) else None
+        asked = set(re.split(r"[ ,]+", kinds)) if isinstance(kinds, str) else set()
+        known = {"ConversionGoalIds", "ConversionGoalTypes", "ReturnAdditionalFields"}
+        if not asked or asked - GOAL_TYPES or set(root) - known:
+            return fault_of_api(400, "NullRequest", "The conversion goal types must be named.")
+        goals = [
+            {"Id": key, "Name": name, "Status": status, "Type": "OfflineConversion", "TagId": None}
+            for key, name, status in GOALS
+            if "OfflineConversion" in asked
+        ]
+        return Answer.of(200, {"ConversionGoals": goals, "PartialErrors": []})
 
     def ids(self, request: Request) -> list[tuple[str, ...]]:
         """Of what was taken: the event id under its name; offline the click under its goal, at its time."""
@@ -245,7 +268,7 @@ def _read(request: Request) -> Any:
 
 
 # --- Offline conversions ---------------------------------------------------------------------------
-def _apply(request: Request, now: float) -> Answer:
+def _check_api(request: Request) -> None:
     if request.method != "POST":
         raise Refused(fail(405, "MethodNotAllowed", f"{request.method} is not allowed"))
     token, developer = request.bearer or "", request.headers.get("developertoken", "")
@@ -257,6 +280,10 @@ def _apply(request: Request, now: float) -> Answer:
     numbers = [request.headers.get(name, "") for name in ("customerid", "customeraccountid")]
     if "forbidden" in token or not all(re.fullmatch(r"\d{1,18}", number) for number in numbers):
         raise Refused(fault_of_api(403, "UserIsNotAuthorized", "The user does not represent a authorized developer."))
+
+
+def _apply(request: Request, now: float) -> Answer:
+    _check_api(request)
     root = _read(request)
     rows = root.get("OfflineConversions") if isinstance(root, dict) else None
     if not isinstance(rows, list) or set(root) != {"OfflineConversions"} or not 1 <= len(rows) <= MOST:

@@ -7,6 +7,8 @@ Conventions of this double: a token (X-Pixel-Token or oauth_token) that contains
 401, one that contains `forbidden` with 403; any other is accepted, and an OAuth signature is looked at for its shape
 only, because the double has no secrets. A pixel id that starts with 404 does not exist. An event whose full id names
 another pixel, or whose own id starts with 404, belongs to another account; the pixel's own id is no event.
+`GET /12/accounts` and `GET /12/accounts/{id}/web_event_tags` take an OAuth signature only; an account id that starts
+with 404 does not exist.
 """
 
 from __future__ import annotations
@@ -23,6 +25,12 @@ from destinations.sandbox.base import Answer, NotJson, Refused, Request, Vendor,
 from destinations.sandbox.checks import Check, Fault
 
 PATH = re.compile(r"/(?P<version>[^/]+)/measurement/conversions/(?P<pixel>[^/]+)")
+ACCOUNTS_PATH = re.compile(r"/(?P<version>[^/]+)/accounts(/(?P<account>[^/]+)/web_event_tags)?")
+TAGS = [
+    ("o87ne", "Sign-up", "SIGN_UP", "o8z6j"),
+    ("o87nf", "Purchase", "PURCHASE", "o8z6j"),
+    ("p11aa", "Of another pixel", "CUSTOM", "p0000"),
+]
 VERSIONS = ("12",)
 MOST_CONVERSIONS = 500
 CLOCK_SKEW = 300
@@ -118,6 +126,33 @@ class X(Vendor):
         _refuse_events([conversion["event_id"] for conversion in conversions], pixel)
         data = {"conversions_processed": len(conversions), "debug_id": str(uuid.uuid4())}
         return Answer.of(200, {"request": {"params": {"account_id": "18ce552mlaq"}}, "data": data})
+
+    def look(self, request: Request, now: float) -> Answer | None:
+        """The accounts of who signed, and the web event tags of one."""
+        target = ACCOUNTS_PATH.fullmatch(request.path)
+        if target is None or target["version"] not in VERSIONS:
+            return None
+        if request.method != "GET":
+            return fail(405, "METHOD_NOT_ALLOWED", f"{request.method} is not allowed for {request.path}")
+        if "x-pixel-token" in request.headers:
+            return fail(401, "UNAUTHORIZED_ACCESS", "This request is not properly authenticated")
+        _check_credentials(request, now)
+        asked, account = request.parameters, target["account"]
+        if asked.keys() - {"count", "cursor"} or not 1 <= int(asked.get("count", "200")) <= 1000:
+            return fail(400, "INVALID_PARAMETER", "Expected count in 1..1000", "count")
+        if account is None:
+            accounts = [{"id": "18ce54d4x5t", "name": "Example account", "approval_status": "ACCEPTED"}]
+            return Answer.of(200, {"request": {"params": {}}, "next_cursor": None, "data": accounts})
+        if account.startswith("404"):
+            return fail(404, "NOT_FOUND", f"Account {account} was not found", "account_id")
+        names = ("id", "name", "type", "website_tag_id")
+        tags = [dict(zip(names, tag, strict=True)) | {"status": "TRACKING", "deleted": False} for tag in TAGS]
+        count, start = int(asked.get("count", "200")), int(asked.get("cursor", "0"))
+        cursor = str(start + count) if start + count < len(tags) else None
+        params = {"account_id": account}
+        return Answer.of(
+            200, {"request": {"params": params}, "next_cursor": cursor, "data": tags[start : start + count]}
+        )
 
     def ids(self, request: Request) -> list[tuple[str, ...]]:
         conversions = _read_conversions(request)

@@ -38,9 +38,9 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[Request]:
     seen: list[Request] = []
     real = outgoing.send
 
-    def send(destination: Destination, request: Request) -> Any:
+    def send(destination: Destination, request: Request, **options: Any) -> Any:
         seen.append(request)
-        return real(destination, request)
+        return real(destination, request, **options)
 
     monkeypatch.setattr(outgoing, "send", send)
     return seen
@@ -158,7 +158,7 @@ def test_a_rotated_refresh_token_replaces_the_stored_one() -> None:
 def test_a_token_endpoint_that_is_down_costs_no_try(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     crm = make_destination("salesforce", event_mode="everything")
     owe(crm, event("SignUp", "a"))
-    monkeypatch.setattr(outgoing, "send", lambda *_: (Response(status=503, body=b"<html>"), 1))
+    monkeypatch.setattr(outgoing, "send", lambda *_, **__: (Response(status=503, body=b"<html>"), 1))
     delivery.deliver_due(crm.pk)
     crm.refresh_from_db()
     assert (crm.hold, states(crm)) == ("", [State.WAITING])
@@ -173,7 +173,7 @@ def test_workers_at_the_same_moment_fetch_one_token(monkeypatch: pytest.MonkeyPa
     barrier = threading.Barrier(4)
     answer = json.dumps({"access_token": "ya29.x", "expires_in": 3600, "token_type": "Bearer"}).encode()
 
-    def send(*_: Any) -> tuple[Response, int]:
+    def send(*_: Any, **__: Any) -> tuple[Response, int]:
         calls.append(1)
         threading.Event().wait(0.3)
         return Response(status=200, body=answer), 1
