@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 from django.db import transaction
+from django.db.models import QuerySet
 
 from destinations import platforms
 from destinations.models import Destination
@@ -41,6 +42,11 @@ class Wanted(msgspec.Struct):
         else:
             self.native_ids[change.event_name] = change.wanted
 
+    def natives(self, event: str) -> dict[str, str]:
+        """What is wanted of the native name and id of one event."""
+        parts = {"native_name": self.native_names, "native_id": self.native_ids}
+        return {part: values[event] for part, values in parts.items() if event in values}
+
 
 class Shown(NamedTuple):
     """A column as its reader sees it."""
@@ -57,7 +63,7 @@ class View(NamedTuple):
     is_collecting: bool
     draft: Draft | None = None
     wanted: Mapping[int, Wanted] = {}
-    count: int = 0
+    total: int = 0
 
     def shown(self, rule: DestinationRule, events: Mapping[str, EventRule]) -> Shown:
         wanted = self.wanted.get(rule.id)
@@ -126,7 +132,11 @@ def set_collecting(user: Any, is_on: bool) -> None:
 
 def current(user: Any) -> Draft | None:
     """The draft that takes the switches of this user."""
-    return Draft.objects.filter(author=user, state=DraftState.OPEN).order_by("-collects_since", "-pk").first()
+    return _taking(user).first()
+
+
+def _taking(user: Any) -> QuerySet[Draft]:
+    return Draft.objects.filter(author=user.pk, state=DraftState.OPEN).order_by("-collects_since", "-pk")
 
 
 def view_of(user: Any) -> View:
@@ -160,8 +170,7 @@ def collect(
     with transaction.atomic():
         # One at a time: two switches in a row must not begin a draft each.
         list(Collecting.objects.select_for_update().filter(user=user.pk))
-        Draft.objects.filter(author=user, state=DraftState.OPEN).select_for_update().first()
-        draft = current(user) or Draft.objects.create(author=user)
+        draft = _taking(user).select_for_update().first() or Draft.objects.create(author=user)
         # The destination may be gone by now.
         if not Destination.objects.filter(pk=rule.id).exists():
             raise toggles.ToggleError(f"{rule.name} was deleted meanwhile.")

@@ -40,17 +40,20 @@ class ConflictError(DraftError):
     """Somebody changed the same things since they were collected: they are to be confirmed or dropped first."""
 
 
-def _locked(pk: int, states: Iterable[DraftState], revision: int | None = None) -> Draft:
-    """Raises DraftError when the draft is in none of the states, or is not what was seen."""
+def _locked(pk: int, states: Iterable[DraftState]) -> Draft:
+    """Raises DraftError when the draft is in none of the states."""
     draft = Draft.objects.select_for_update().filter(pk=pk).first()
     if draft is None:
         raise DraftError(_("There is no such draft."))
     if draft.state not in set(states):
         word = DraftState(draft.state).label
         raise DraftError(_("Draft %(pk)d is “%(state)s” by now.") % {"pk": pk, "state": word})
+    return draft
+
+
+def _as_seen(draft: Draft, revision: int | None) -> None:
     if revision is not None and draft.revision != revision:
         raise DraftError(_("The draft was changed since you looked. Look at it again."))
-    return draft
 
 
 def _own(draft: Draft, user: Any) -> None:
@@ -130,8 +133,9 @@ def reviewers(author: Any) -> QuerySet[Any]:
 
 def ask_review(pk: int, user: Any, reviewer: Any, *, revision: int | None = None) -> Draft:
     with transaction.atomic():
-        draft = _locked(pk, [DraftState.OPEN], revision)
+        draft = _locked(pk, [DraftState.OPEN])
         _own(draft, user)
+        _as_seen(draft, revision)
         if reviewer.pk == user.pk or not reviewer.has_perm(REVIEW):
             raise DraftError(_("Choose a colleague who may review drafts."))
         _filled(draft)
@@ -143,9 +147,10 @@ def ask_review(pk: int, user: Any, reviewer: Any, *, revision: int | None = None
 def decide(pk: int, user: Any, *, is_approved: bool, comment: str = "", revision: int | None = None) -> Draft:
     """Approve, or send back with a comment. Anybody may who has the permission, but the author."""
     with transaction.atomic():
-        draft = _locked(pk, [DraftState.IN_REVIEW], revision)
+        draft = _locked(pk, [DraftState.IN_REVIEW])
         if not user.has_perm(REVIEW) or draft.author_id == user.pk:
             raise PermissionDenied
+        _as_seen(draft, revision)
         if not is_approved and not comment:
             raise DraftError(_("Say in the comment what should be different."))
         draft.state = DraftState.APPROVED if is_approved else DraftState.OPEN
@@ -170,9 +175,10 @@ def publish(pk: int, user: Any, *, revision: int | None = None) -> Draft:
     Raises ConflictError, DraftError, toggles.ToggleError.
     """
     with transaction.atomic():
-        draft = _locked(pk, PUBLISHABLE, revision)
+        draft = _locked(pk, PUBLISHABLE)
         if not may_publish(draft, user):
             raise PermissionDenied
+        _as_seen(draft, revision)
         _publish(draft, user)
     return draft
 
@@ -180,9 +186,10 @@ def publish(pk: int, user: Any, *, revision: int | None = None) -> Draft:
 def schedule(pk: int, user: Any, at: datetime, *, revision: int | None = None) -> Draft:
     """Have it published at a time to come."""
     with transaction.atomic():
-        draft = _locked(pk, PUBLISHABLE, revision)
+        draft = _locked(pk, PUBLISHABLE)
         if not may_publish(draft, user):
             raise PermissionDenied
+        _as_seen(draft, revision)
         if at <= timezone.now():
             raise DraftError(_("The time has passed already. Choose one to come."))
         _filled(draft)
