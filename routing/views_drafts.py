@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django import forms
@@ -37,19 +37,36 @@ class NoteForm(forms.Form):
 
 
 class TimeForm(forms.Form):
+    """Stands beside other ways to publish: a browser must not ask for it where another button is pressed."""
+
     publish_at = forms.DateTimeField(
-        label=gettext_lazy("Publish at (UTC)"), widget=forms.DateTimeInput({"type": "datetime-local"}, TIME)
+        label=gettext_lazy("Publish at (UTC)"),
+        required=False,
+        widget=forms.DateTimeInput({"type": "datetime-local"}, TIME),
     )
+
+    def clean_publish_at(self) -> datetime:
+        at: datetime | None = self.cleaned_data["publish_at"]
+        if at is None:
+            raise forms.ValidationError(_("Choose a time to come."))
+        return at
 
 
 class ReviewerForm(forms.Form):
+    """As TimeForm: one of several ways."""
+
     reviewer = forms.ModelChoiceField(
-        label=gettext_lazy("Colleague"), queryset=None, empty_label=gettext_lazy("Choose…")
+        label=gettext_lazy("Colleague"), queryset=None, required=False, empty_label=gettext_lazy("Choose…")
     )
 
     def __init__(self, *args: Any, author: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["reviewer"].queryset = publishing.reviewers(author)  # type: ignore[attr-defined]
+
+    def clean_reviewer(self) -> Any:
+        if self.cleaned_data["reviewer"] is None:
+            raise forms.ValidationError(_("Choose a colleague who may review drafts."))
+        return self.cleaned_data["reviewer"]
 
 
 class CommentForm(forms.Form):
@@ -127,7 +144,7 @@ def _rights(draft: Draft, user: Any) -> dict[str, bool]:
     }
 
 
-def _next_morning() -> Any:
+def _next_morning() -> datetime:
     day = timezone.now() + timedelta(days=1)
     return day.replace(hour=8, minute=0, second=0, microsecond=0)
 

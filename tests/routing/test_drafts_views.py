@@ -166,6 +166,7 @@ def test_from_the_difference_to_published_with_its_note(ada: Client, pixel: Dest
     page = f"{DRAFTS}{draft.pk}/"
     text = ada.get(page).content.decode()
     assert "Pixel stops receiving SignUp" in text
+    assert " required" not in text, "each button asks for its own field only"
     ada.post(page + "remove/", {"change": str(draft.changes.get(event_name="FeatureUsed").pk)})
     draft.refresh_from_db()
     version = snapshot.stored_version()
