@@ -179,6 +179,21 @@ def test_from_the_difference_to_published_with_its_note(ada: Client, pixel: Dest
     assert "Published in the last" in ada.get(DRAFTS).content.decode()
 
 
+def test_a_published_draft_is_one_row_of_the_history(ada: Client, pixel: Destination) -> None:
+    other = factories.make_destination("meta", name="Other")
+    toggle(ada, pixel, "SignUp:0")
+    toggle(ada, other, "SignUp:0")
+    draft = draft_of("ada")
+    ada.post(f"{DRAFTS}{draft.pk}/publish/", {"revision": str(draft.revision), "note": "Spring"})
+    text = ada.get("/admin/configure/history/").content.decode()
+    assert text.count("“Spring”") == 1
+    assert "<td>Pixel, Other</td>" in text
+    entry = RoutingChange.objects.filter(note="Spring").earliest("pk")
+    text = ada.get(f"/admin/configure/history/{entry.pk}/").content.decode()
+    assert f"Published from draft {draft.pk}" in text
+    assert ">Other</a>" in text
+
+
 def test_a_conflict_stands_on_the_page_with_keep_and_drop(ada: Client, pixel: Destination) -> None:
     ada.post(f"{MATRIX}{pixel.pk}/SignUp/", {"native_name": "Joined"})
     toggles.apply(pixel, native_names={"SignUp": "Registered"}, actor="eve")
