@@ -42,7 +42,10 @@ def sentence(added: Pairs, removed: Pairs) -> str:
     """How many deliveries more or fewer the last days would have seen; empty when nothing came of it."""
     more = _sum(LedgerState.RECEIVED, added)
     fewer = _sum(LedgerState.DELIVERED, removed)
-    parts = [f"up to {more:,} more deliveries" if more else "", f"{fewer:,} fewer" if fewer else ""]
+    parts = [
+        f"up to {more:,} more deliveries" if more else "",
+        f"{fewer:,} fewer{'' if more else ' deliveries'}" if fewer else "",
+    ]
     said = " and ".join(part for part in parts if part)
     return f"Over the last {DAYS} days this would have meant {said}." if said else ""
 

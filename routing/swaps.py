@@ -129,7 +129,7 @@ def gather(
     if not request.htmx:  # type: ignore[attr-defined]
         return redirect("routing:matrix")
     mine = drafts.view_of(request.user)
-    context = {"toast": {"text": _collected(mine)}, "oob": True, "mine": mine}
+    context = {"said": _collected(mine), "oob": True, "mine": mine}
     swaps = column_swaps(request, live, before, mine.shown(rule, live.events))
     return render(request, "routing/_swaps.html", context | swaps)
 
@@ -137,4 +137,5 @@ def gather(
 def _collected(mine: drafts.View) -> str:
     if not mine.total:
         return _("Your draft is empty again: all is as in force.")
-    return _("In your draft. It is not in force until you publish it.")
+    # The bar shows it; a toast for each would stand before the bar.
+    return _("In your draft, not in force yet.")
