@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from django.conf import settings
@@ -70,6 +72,30 @@ def entries(filters: Mapping[str, Any], before: int | None = None) -> tuple[list
         rows = rows.filter(pk__lt=before)
     found = list(rows[: PAGE_SIZE + 1])
     return found[:PAGE_SIZE], found[PAGE_SIZE - 1].pk if len(found) > PAGE_SIZE else None
+
+
+class Version(NamedTuple):
+    """Entries that were made together, as one row of the list: the fields are named as theirs."""
+
+    pk: int
+    version: int
+    at: datetime
+    actor: str
+    destination_name: str
+    sentences: list[str]
+    note: str
+
+
+def versions(rows: Iterable[RoutingChange]) -> list[Version]:
+    """The entries of one version in one row; they stand beside each other, newest first."""
+    found = []
+    for version, entries_of in groupby(rows, key=attrgetter("version")):
+        made = list(entries_of)[::-1]
+        first = made[0]
+        names = ", ".join(dict.fromkeys(one.destination_name for one in made if one.destination_name))
+        sentences = [sentence for one in made for sentence in one.sentences]
+        found.append(Version(first.pk, version, first.at, first.actor, names, sentences, first.note))
+    return found
 
 
 def _filtered(filters: Mapping[str, Any]) -> QuerySet[RoutingChange]:

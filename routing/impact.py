@@ -23,12 +23,18 @@ Pairs = Iterable[tuple[int, str]]
 
 def words(received: Mapping[str, int], names: Iterable[str]) -> dict[str, str]:
     """Event → "1,204 in 7 days, 61 % with e-mail"; empty for what did not come."""
-    wanted = [name for name in names if received.get(name)]
-    emails = recent.with_email(wanted) if wanted else {}
+    found = words_of({(0, name): count for name, count in received.items()}, [(0, name) for name in names])
+    return {name: said for (_, name), said in found.items()}
+
+
+def words_of(received: Mapping[tuple[int, str], int], pairs: Pairs) -> dict[tuple[int, str], str]:
+    """`words` for events of several destinations."""
+    wanted = [pair for pair in pairs if received.get(pair)]
+    emails = recent.with_email(sorted({name for _, name in wanted})) if wanted else {}
     found = {}
-    for name in wanted:
-        share = f", {emails[name]} % with e-mail" if name in emails else ""
-        found[name] = f"{received[name]:,} in {DAYS} days{share}"
+    for pair in wanted:
+        share = f", {emails[pair[1]]} % with e-mail" if pair[1] in emails else ""
+        found[pair] = f"{received[pair]:,} in {DAYS} days{share}"
     return found
 
 
@@ -36,7 +42,10 @@ def sentence(added: Pairs, removed: Pairs) -> str:
     """How many deliveries more or fewer the last days would have seen; empty when nothing came of it."""
     more = _sum(LedgerState.RECEIVED, added)
     fewer = _sum(LedgerState.DELIVERED, removed)
-    parts = [f"up to {more:,} more deliveries" if more else "", f"{fewer:,} fewer" if fewer else ""]
+    parts = [
+        f"up to {more:,} more deliveries" if more else "",
+        f"{fewer:,} fewer{'' if more else ' deliveries'}" if fewer else "",
+    ]
     said = " and ".join(part for part in parts if part)
     return f"Over the last {DAYS} days this would have meant {said}." if said else ""
 
@@ -50,9 +59,14 @@ def of_changes(changes: Iterable[Any]) -> str:
 
 
 def _sum(state: LedgerState, pairs: Pairs) -> int:
+    return sum(counts(state, pairs).values())
+
+
+def counts(state: LedgerState, pairs: Pairs) -> dict[tuple[int, str], int]:
+    """How many of each there were over the last days."""
     wanted = set(pairs)
     if not wanted:
-        return 0
+        return {}
     since = timezone.now().date() - timedelta(days=DAYS - 1)
     rows = (
         LedgerEntry.objects.filter(day__gte=since, state=state, destination__in={pk for pk, _ in wanted})
@@ -60,4 +74,4 @@ def _sum(state: LedgerState, pairs: Pairs) -> int:
         .values_list("destination_id", "event_name")
         .annotate(total=Sum("count"))
     )
-    return sum(total for pk, event, total in rows.order_by() if (pk, event) in wanted)
+    return {(pk, event): total for pk, event, total in rows.order_by() if (pk, event) in wanted}

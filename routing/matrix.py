@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 import msgspec
 
@@ -44,6 +44,8 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     fan_in: int = 0
     """How many switched-on events go there under this native name, when more than one."""
     sent: int = 0
+    is_drafted: bool = False
+    """In its reader's draft: not in force yet."""
     is_usual: bool = True
     """As where nobody chose otherwise: what is recommended for ads and analytics, everything for the rest."""
 
@@ -58,6 +60,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     on: int
     total: int
     state: str
+    is_mode_drafted: bool = False
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -116,9 +119,12 @@ def is_on(rule: DestinationRule, event: str, event_rule: EventRule | None) -> bo
 
 
 def cells_of(
-    rule: DestinationRule, events: Mapping[str, EventRule], sent: Mapping[tuple[int, str], int]
+    rule: DestinationRule,
+    events: Mapping[str, EventRule],
+    sent: Mapping[tuple[int, str], int],
+    drafted: Container[str] = (),
 ) -> dict[str, Cell]:
-    """One column: a cell per registered event, in the order of the taxonomy."""
+    """One column: a cell per registered event, in the order of the taxonomy. drafted: events in the reader's draft."""
     on = {name: is_on(rule, name, event_rule) for name, event_rule in events.items()}
     native = {name: rule.native_name(name) for name in events}
     fan_in = Counter(native[name] for name, chosen in on.items() if chosen and native[name])
@@ -140,6 +146,7 @@ def cells_of(
             lacks_id=rule.needs_native_id and not rule.native_ids.get(name),
             fan_in=shared if shared > 1 and not rule.is_builtin else 0,
             sent=sent.get((rule.id, name), 0),
+            is_drafted=name in drafted,
             is_usual=on[name] == is_on(usual, name, event_rule),
         )
     return found
@@ -149,7 +156,9 @@ USUAL_MODE = {kind: Mode.RECOMMENDED if kind in (Kind.ADS, Kind.ANALYTICS) else 
 """The mode that a destination of that kind starts with."""
 
 
-def column_of(rule: DestinationRule, cells: Mapping[str, Cell], status: Status) -> Column:
+def column_of(
+    rule: DestinationRule, cells: Mapping[str, Cell], status: Status, *, is_mode_drafted: bool = False
+) -> Column:
     on = sum(cell.is_on for cell in cells.values())
     return Column(
         id=rule.id,
@@ -161,6 +170,7 @@ def column_of(rule: DestinationRule, cells: Mapping[str, Cell], status: Status) 
         on=on,
         total=len(cells),
         state=tri_state(on, len(cells)),
+        is_mode_drafted=is_mode_drafted,
     )
 
 
@@ -197,10 +207,15 @@ def build(
     descriptions: Mapping[str, str],
     statuses: Mapping[int, Status],
     sent: Mapping[tuple[int, str], int],
+    drafted: Mapping[int, Container[str]] | None = None,
+    drafted_modes: Container[int] = (),
 ) -> Matrix:
-    """sent: (destination id, event) → delivered in the last seven days."""
+    """sent: (destination id, event) → delivered in the last seven days.
+
+    drafted, drafted_modes: what is in the reader's draft, by destination.
+    """
     rules = list(state.rules.values())
-    columns = {rule.id: cells_of(rule, state.events, sent) for rule in rules}
+    columns = {rule.id: cells_of(rule, state.events, sent, (drafted or {}).get(rule.id, ())) for rule in rules}
     shown = []
     for info in stages:
         names = [name for name, event_rule in state.events.items() if event_rule.stage == info.key]
@@ -218,7 +233,15 @@ def build(
         summary = [stage_cell(rule, info, (columns[rule.id][name] for name in names)) for rule in rules]
         shown.append(Stage(info, rows, summary))
     return Matrix(
-        [column_of(rule, columns[rule.id], statuses.get(rule.id) or status_of(rule)) for rule in rules],
+        [
+            column_of(
+                rule,
+                columns[rule.id],
+                statuses.get(rule.id) or status_of(rule),
+                is_mode_drafted=rule.id in drafted_modes,
+            )
+            for rule in rules
+        ],
         shown,
         len(state.events),
     )

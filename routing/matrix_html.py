@@ -16,6 +16,9 @@ from routing.matrix import Cell, Row, StageCell
 MAPPING_URL = "{}/{}/"
 """Relative to the matrix page: keeps a thousand links short."""
 
+DRAFTED = ' aria-describedby="drafted"></button><em>draft</em>'
+"""On a switch in the reader's draft. The page has an element of that id that says what it means."""
+
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
@@ -48,7 +51,8 @@ def cell_html(cell: Cell, *, may_toggle: bool, may_map: bool) -> str:
     switch = (
         f'<button id="{cell_id(cell)}" role="switch" aria-checked="{"true" if cell.is_on else "false"}"'
         f'{problem}{hint} name="set" value="{cell.destination_id}:{event}:{0 if cell.is_on else 1}"'
-        f' aria-label="{event} → {escape(cell.destination)}"{"" if may_toggle else " disabled"}></button>'
+        f' aria-label="{event} → {escape(cell.destination)}"{"" if may_toggle else " disabled"}'
+        f"{DRAFTED if cell.is_drafted else '></button>'}"
     )
     return switch + count + _mapping(cell, may_map=may_map)
 

@@ -149,8 +149,8 @@ def held() -> Snapshot:
     return _current or current()
 
 
-def note_change(version: int, rule: DestinationRule) -> None:
-    """A committed change of one destination made this version: the process that made it need not read everything again.
+def note_change(version: int, changed: Iterable[DestinationRule]) -> None:
+    """A committed change of destinations made this version: the process that made it need not read everything again.
 
     Only when the snapshot is the one before; whoever missed a change reads.
     """
@@ -159,7 +159,7 @@ def note_change(version: int, rule: DestinationRule) -> None:
         if _current is not None and _current.version == version - 1:
             _current = Snapshot(
                 version=version,
-                rules=_current.rules | {rule.id: rule},
+                rules=_current.rules | {rule.id: rule for rule in changed},
                 sources=_current.sources,
                 events=_current.events,
                 retired=_current.retired,

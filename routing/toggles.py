@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -28,6 +27,21 @@ class StaleError(Exception):
 
 class ToggleError(ValueError):
     """A change that cannot be made; the message is for the person who asked for it."""
+
+
+class Group:
+    """Changes of several destinations, in one transaction, that make one version."""
+
+    def __init__(self) -> None:
+        self.version: int | None = None
+        self.rules: list[DestinationRule] = []
+
+    def add(self, version: int, rule: DestinationRule) -> None:
+        if self.version is None:
+            self.version = version
+            # Of all at once: a snapshot with only some of them would carry this version, and never be read again.
+            transaction.on_commit(lambda: snapshot.note_change(version, self.rules))
+        self.rules.append(rule)
 
 
 class Diff(msgspec.Struct, frozen=True):
@@ -104,11 +118,13 @@ def apply(
     actor: str = "",
     note: str = "",
     seen: int | None = None,
+    group: Group | None = None,
 ) -> RoutingChange | None:
     """Change the toggles of one destination; None when nothing would change. Idempotent.
 
     native_names, native_ids: event → value, empty to go back to the platform's own.
     seen: the routing version that the decision to change was made on.
+    group: what this belongs to; its changes have one version.
     Raises ToggleError for the built-in warehouse, an unknown mode or a native id of the wrong shape; StaleError when
     the routing is no longer what was seen.
     """
@@ -171,10 +187,11 @@ def apply(
             user=user,
             actor=actor,
             note=note,
+            version=group.version if group is not None else None,
         )
         # As the rows are now, those that were touched among them.
         now = snapshot.rule_of(destination, {**routes, **touched}.values())
-        transaction.on_commit(partial(snapshot.note_change, entry.version, now))
+        (group or Group()).add(entry.version, now)
         return entry
 
 
@@ -248,7 +265,9 @@ def _record(
     user: AbstractBaseUser | None,
     actor: str,
     note: str,
+    version: int | None = None,
 ) -> RoutingChange:
+    """version: one that this transaction has made already; without it, the entry makes one."""
     change = RoutingChange(
         user=user,  # type: ignore[misc]
         actor=actor or (user.get_username() if user is not None else "system"),
@@ -262,17 +281,19 @@ def _record(
     )
     names = [field.column for field in RoutingChange._meta.concrete_fields if field.column not in ("id", "version")]
     values = [change._meta.get_field(name).get_db_prep_save(getattr(change, name), connection) for name in names]
+    held = snapshot.BUMP_SQL if version is None else f"SELECT {int(version)} AS version"
     with connection.cursor() as cursor:
-        cursor.execute(RECORD_SQL.format(names=", ".join(names), values=", ".join(["%s"] * len(names))), values)
+        marks = ", ".join(["%s"] * len(names))
+        cursor.execute(RECORD_SQL.format(held=held, names=", ".join(names), values=marks), values)
         change.pk, change.version = cursor.fetchone()
     snapshot.note_bump(change.version)
     return change
 
 
 # The entry and the version that it makes, in one statement: a switch has few to spare.
-RECORD_SQL = f"""
-WITH held AS ({snapshot.BUMP_SQL})
-INSERT INTO routing_routingchange (version, {{names}}) SELECT held.version, {{values}} FROM held RETURNING id, version
+RECORD_SQL = """
+WITH held AS ({held})
+INSERT INTO routing_routingchange (version, {names}) SELECT held.version, {values} FROM held RETURNING id, version
 """
 
 

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from routing import views, views_config, views_csv, views_event, views_history, views_pulse
+from routing import views, views_config, views_csv, views_drafts, views_event, views_history, views_pulse
 
 app_name = "routing"
 urlpatterns = [
@@ -12,6 +12,11 @@ urlpatterns = [
     path("history/compare/", views_history.compare, name="history_compare"),
     path("history/back/<int:version>/", views_history.roll_back, name="roll_back"),
     path("history/<int:pk>/", views_history.entry, name="history_entry"),
+    path("drafts/", views_drafts.index, name="drafts"),
+    path("drafts/collecting/", views_drafts.collecting, name="collecting"),
+    path("drafts/<int:pk>/", views_drafts.detail, name="draft"),
+    path("drafts/<int:pk>/discard/", views_drafts.discard, name="draft_discard"),
+    path("drafts/<int:pk>/<slug:act>/", views_drafts.act, name="draft_act"),
     path("events/", views.matrix, name="matrix"),
     path("events/toggle/", views.toggle, name="toggle"),
     path("events/change/", views.change, name="change"),

@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
-from typing import Any
 
 import msgspec
-from django.contrib import messages
 from django.contrib.auth.decorators import login_required, permission_required
 from django.core.exceptions import PermissionDenied
-from django.db.models import Sum
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
-from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from destinations import reasons
-from destinations.models import Destination, LedgerEntry, LedgerState
+from destinations.models import Destination, LedgerState
 from events.models import CanonicalEvent
-from routing import charts, impact, snapshot, toggles
+from routing import charts, drafts, impact, snapshot, toggles
 from routing import matrix as model
 from routing import matrix_html as html
 from routing.forms import Asked, MappingForm, parse_set
 from routing.models import RoutingChange
 from routing.policy import DestinationRule, Mode, carries
 from routing.snapshot import Snapshot
+from routing.swaps import column_swaps, gather, in_dialog, refused, rights, seven_days, stage_infos
 from routing.toasts import last_change, toast_of
 from trackstack_site.guard import key_of
 
@@ -43,24 +39,24 @@ def may(*permissions: str) -> Callable[[View], View]:
     return wrap
 
 
-def rights(request: HttpRequest) -> dict[str, bool]:
-    user = request.user
-    return {"may_toggle": user.has_perm("routing.toggle_route"), "may_map": user.has_perm("routing.change_route")}
-
-
 # --- The page ---------------------------------------------------------------------------------------
 
 
 @may("routing.view_route")
 @require_GET
 def matrix(request: HttpRequest) -> HttpResponse:
-    state = snapshot.current()
+    live = snapshot.current()
+    mine = drafts.view_of(request.user)
+    state = mine.state(live)
+    columns = {pk: mine.shown(live.rules[pk], live.events) for pk in mine.wanted if pk in live.rules}
     shown = model.build(
         state,
         stage_infos(state),
         dict(CanonicalEvent.objects.filter(retired_at=None).values_list("name", "description")),
         {pk: model.status_of(rule) for pk, rule in state.rules.items()},
         seven_days(LedgerState.DELIVERED),
+        {pk: column.drafted for pk, column in columns.items()},
+        {pk for pk, column in columns.items() if column.is_mode_drafted},
     )
     may_do = rights(request)
     warehouse = next((rule.id for rule in state.rules.values() if rule.is_builtin), 0)
@@ -78,20 +74,9 @@ def matrix(request: HttpRequest) -> HttpResponse:
         for stage in shown.stages
     ]
     context = {"matrix": shown, "stages": stages, **may_do, "toast": last_change(request), "version": state.version}
+    context["mine"] = mine
     context["funnel"] = charts.funnel(by_stage)
     return render(request, "routing/matrix.html", context)
-
-
-def stage_infos(state: Snapshot) -> list[model.StageInfo]:
-    return [model.StageInfo(*row) for row in state.stages]
-
-
-def seven_days(ledger_state: LedgerState, **where: Any) -> dict[tuple[int, str], int]:
-    """(destination id, event) → count of the last seven days, in one query."""
-    since = timezone.now().date() - timedelta(days=SENT_DAYS - 1)
-    rows = LedgerEntry.objects.filter(day__gte=since, state=ledger_state, **where)
-    totals = rows.values_list("destination_id", "event_name").annotate(total=Sum("count"))
-    return {(destination_id, event): total for destination_id, event, total in totals}
 
 
 # --- Switching ----------------------------------------------------------------------------------------
@@ -119,10 +104,17 @@ def without_money_back(asked: Asked, rule: DestinationRule, state: Snapshot) -> 
 @require_POST
 def toggle(request: HttpRequest) -> HttpResponse:
     """One switch: done at once. A stage or a column, or money going back to an ad platform: asked first."""
+    if drafts.collects(request.user):
+        return switch(request, seen(request))
     try:
         return switch(request, snapshot.held())
     except toggles.StaleError:
         return switch(request, snapshot.current())
+
+
+def seen(request: HttpRequest) -> Snapshot:
+    """The rules as this user sees them: those in force, with the own draft on top while switches are collected."""
+    return drafts.view_of(request.user).state(snapshot.current())
 
 
 def switch(request: HttpRequest, state: Snapshot) -> HttpResponse:
@@ -143,7 +135,7 @@ def switch(request: HttpRequest, state: Snapshot) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def change(request: HttpRequest) -> HttpResponse:
     """GET: what a change would do. POST: do it, when the routing is still what was shown."""
-    state = snapshot.current()
+    state = seen(request)
     found = asked_of(request, state)
     if found is None:
         return HttpResponseBadRequest("There is no such change.")
@@ -155,7 +147,7 @@ def change(request: HttpRequest) -> HttpResponse:
     try:
         return make(request, state, asked, rule)
     except toggles.StaleError:
-        return ask(request, snapshot.current(), asked, rule, is_stale=True)
+        return ask(request, seen(request), asked, rule, is_stale=True)
 
 
 def ask(
@@ -184,6 +176,7 @@ def ask(
         "mode_after": after.mode.capitalize(),
         "is_nothing": after == rule,
         "title": title_of(asked, rule),
+        "is_collecting": drafts.collects(request.user),
     }
     return in_dialog(request, "routing/change.html", context)
 
@@ -204,16 +197,9 @@ def title_of(asked: Asked, rule: DestinationRule) -> str:
     return f"Switch {names} {word} for {rule.name}"
 
 
-def in_dialog(request: HttpRequest, template: str, context: dict[str, Any], status: int = 200) -> HttpResponse:
-    """The template's partial `panel` for htmx, wherever it was asked from; else the whole page."""
-    if not request.htmx:  # type: ignore[attr-defined]
-        return render(request, template, context, status=status)
-    response = render(request, f"{template}#panel", context, status=status)
-    response["HX-Retarget"], response["HX-Reswap"] = "#dialog-body", "innerHTML"
-    return response
-
-
 def make(request: HttpRequest, state: Snapshot, asked: Asked, rule: DestinationRule) -> HttpResponse:
+    if drafts.collects(request.user):
+        return gather(request, rule.id, mode=asked.mode, on=asked.on)
     # `apply` reads and locks the row itself; it only has to be told which one.
     destination = Destination(pk=rule.id, name=rule.name, platform_key=rule.platform)
     try:
@@ -229,15 +215,6 @@ def make(request: HttpRequest, state: Snapshot, asked: Asked, rule: DestinationR
     except Destination.DoesNotExist:
         raise Http404 from None
     return done(request, state, rule.id, entry, asked=asked)
-
-
-def refused(request: HttpRequest, sentence: str) -> HttpResponse:
-    messages.error(request, sentence)
-    if not request.htmx:  # type: ignore[attr-defined]
-        return redirect("routing:matrix")
-    response = render(request, "includes/_toasts.html", {"oob": True})
-    response["HX-Reswap"] = "none"
-    return response
 
 
 def done(
@@ -259,30 +236,9 @@ def done(
         state = snapshot.current()
         rule = state.rules[destination_id]
     context = {"toast": toast_of(entry) if entry else {"text": "Nothing changed: it is so already."}, "oob": True}
-    return render(request, "routing/_swaps.html", context | column_swaps(request, state, before, rule))
-
-
-def column_swaps(
-    request: HttpRequest, state: Snapshot, before: DestinationRule, rule: DestinationRule
-) -> dict[str, Any]:
-    """What of a column is different now, as out-of-band pieces."""
-    may_do = rights(request)
-    sent = seven_days(LedgerState.DELIVERED, destination_id=rule.id)
-    was = model.cells_of(before, state.events, sent)
-    now = model.cells_of(rule, state.events, sent)
-    changed = [cell for name, cell in now.items() if cell != was.get(name)]
-    touched = {state.events[cell.event].stage for cell in changed}
-    stages = [
-        model.stage_cell(rule, info, (now[n] for n, found in state.events.items() if found.stage == info.key))
-        for info in stage_infos(state)
-        if info.key in touched
-    ]
-    return {
-        **may_do,
-        "column": model.column_of(rule, now, model.status_of(rule)),
-        "cells": [html.cell_swap(cell, **may_do) for cell in changed],
-        "stage_cells": [html.stage_cell_html(cell, may_toggle=may_do["may_toggle"], is_swap=True) for cell in stages],
-    }
+    mine = drafts.view_of(request.user)
+    swaps = column_swaps(request, state, mine.shown(before, state.events), mine.shown(rule, state.events))
+    return render(request, "routing/_swaps.html", context | swaps)
 
 
 @may("routing.view_route", "routing.toggle_route")
@@ -321,7 +277,7 @@ def undo(request: HttpRequest) -> HttpResponse:
 @require_GET
 def modes(request: HttpRequest, destination_id: int) -> HttpResponse:
     """What can be done to a whole column, each with how much it would change."""
-    state = snapshot.current()
+    state = seen(request)
     rule = rule_or_404(state, destination_id)
     options = []
     for value, label, text in (
@@ -356,17 +312,19 @@ def rule_or_404(state: Snapshot, destination_id: int) -> DestinationRule:
 @require_http_methods(["GET", "POST"])
 def mapping(request: HttpRequest, destination_id: int, event: str) -> HttpResponse:
     """What one event is called at one destination, and the id it needs there."""
-    state = snapshot.current()
+    mine = drafts.view_of(request.user)
+    state = mine.state(snapshot.current())
     rule = rule_or_404(state, destination_id)
     if event not in state.events:
         raise Http404
     destination = get_object_or_404(Destination, pk=rule.id)
     own = destination.routes.filter(event_name=event).values("native_name", "native_id").first()
+    own = (own or {}) | (mine.wanted[rule.id].natives(event) if rule.id in mine.wanted else {})
     form = MappingForm(request.POST or None, initial=own, platform=destination.platform, rule=rule, event=event)
     if request.method == "POST" and form.is_valid() and (answer := save(request, state, destination, event, form)):
         return answer
     cell = model.cells_of(rule, state.events, {})[event]
-    context = {"form": form, "rule": rule, "event": event, "cell": cell, "action": request.path}
+    context = {"form": form, "rule": rule, "event": event, "cell": cell, "action": request.path, "mine": mine}
     return in_dialog(request, "routing/mapping.html", context, status=422 if form.errors else 200)
 
 
@@ -377,6 +335,8 @@ def save(
     names = {event: form.cleaned_data["native_name"]}
     ids = {event: form.cleaned_data["native_id"]} if "native_id" in form.cleaned_data else None
     try:
+        if drafts.collects(request.user):
+            return gather(request, destination.pk, native_names=names, native_ids=ids, is_refusal_raised=True)
         entry = toggles.apply(destination, native_names=names, native_ids=ids, user=request.user)  # type: ignore[arg-type]
     except toggles.ToggleError as error:
         form.add_error("native_id" if "native_id" in form.fields else None, str(error))

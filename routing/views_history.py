@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from destinations.models import Destination
 from routing import history, impact, snapshot, toggles
-from routing.models import RoutingChange
+from routing.models import Draft, RoutingChange
 from routing.views import may
 from trackstack_site.guard import key_of
 
@@ -39,7 +39,7 @@ def index(request: HttpRequest) -> HttpResponse:
     older_query["before"] = str(older or "")
     context = {
         "form": form,
-        "rows": rows,
+        "rows": history.versions(rows),
         "older": f"?{older_query.urlencode()}" if older else "",
         "newest": f"?{kept.urlencode()}" if request.GET.get("before") else "",
         "is_filtered": any(kept.values()),
@@ -55,6 +55,8 @@ def entry(request: HttpRequest, pk: int) -> HttpResponse:
     context = {
         "entry": found,
         "effect": history.effect(found),
+        "siblings": RoutingChange.objects.filter(version=found.version).exclude(pk=pk).order_by("pk"),
+        "draft": Draft.objects.filter(version=found.version).first(),
         "is_routing": found.action in history.ROUTING,
         "may_roll_back": request.user.has_perms(("routing.toggle_route", "routing.change_route")),
     }

@@ -8,12 +8,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
-from destinations.models import LedgerState
-from routing import history, matrix, matrix_html, snapshot
+from routing import drafts, history, snapshot
 from routing.models import RoutingChange
-from routing.policy import DestinationRule
-from routing.snapshot import Snapshot
-from routing.views import may, rights, seven_days, stage_infos
+from routing.swaps import whole_column
+from routing.views import may
 from trackstack_site.guard import key_of
 
 MOST_COLUMNS = 4
@@ -38,31 +36,15 @@ def pulse(request: HttpRequest) -> HttpResponse:
     )
     if is_large or not columns <= state.rules.keys() | {None}:
         return HttpResponse(status=204, headers={"HX-Refresh": "true"})
+    mine = drafts.view_of(request.user)
     others = [change for change in found if change.user_id != request.user.pk]
     context: dict[str, Any] = {
         "version": version,
-        "columns": [_column(request, state, state.rules[pk]) for pk in sorted(pk for pk in columns if pk is not None)],
+        "columns": [
+            whole_column(request, state, mine.shown(state.rules[pk], state.events))
+            for pk in sorted(pk for pk in columns if pk is not None)
+        ],
         "told": [sentence for change in others for sentence in change.sentences][:3],
         "who": ", ".join(dict.fromkeys(change.actor for change in others)),
     }
     return render(request, "routing/_pulse.html", context)
-
-
-def _column(request: HttpRequest, state: Snapshot, rule: DestinationRule) -> dict[str, Any]:
-    """A whole column: what exactly the page shows of it is not known here."""
-    may_do = rights(request)
-    cells = matrix.cells_of(rule, state.events, seven_days(LedgerState.DELIVERED, destination_id=rule.id))
-    stages = [
-        matrix.stage_cell(rule, info, (cells[n] for n, found in state.events.items() if found.stage == info.key))
-        for info in stage_infos(state)
-    ]
-    return {
-        **may_do,
-        "column": matrix.column_of(rule, cells, matrix.status_of(rule)),
-        "cells": [] if rule.is_builtin else [matrix_html.cell_swap(cell, **may_do) for cell in cells.values()],
-        "stage_cells": [
-            matrix_html.stage_cell_html(cell, may_toggle=may_do["may_toggle"], is_swap=True)
-            for cell in stages
-            if cell.total and not rule.is_builtin
-        ],
-    }

@@ -22,6 +22,7 @@ SCREENS = {
     "health": "health/",
     "configure-events": "configure/events/",
     "event": "configure/events/SignUp/",
+    "drafts": "configure/drafts/",
     "history": "configure/history/",
     "destinations": "destinations/",
     "destination": "destinations/2/",

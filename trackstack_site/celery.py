@@ -43,6 +43,7 @@ app.conf.update(
             "schedule": 3.0,
             "options": {"expires": 10},
         },
+        "publish-drafts": {"task": "routing.publish_drafts", "schedule": 5.0, "options": {"expires": 10}},
         "replay": {"task": "destinations.replay", "schedule": 1.0, "options": {"expires": 5}},
         "quality": {"task": "events.quality", "schedule": 60.0, "options": {"expires": 60}},
         "watch": {"task": "destinations.watch", "schedule": 30.0, "options": {"expires": 30}},

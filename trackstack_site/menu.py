@@ -45,6 +45,7 @@ MENU = (
             Entry("Events", "routing:matrix", "routing.view_route", "events"),
             Entry("Destinations", "destinations:list", "destinations.view_destination", "destinations"),
             Entry("Sources", "events:sources", "events.view_source", "sources"),
+            Entry("Drafts", "routing:drafts", "routing.view_draft", "draft"),
             Entry("History", "routing:history", "routing.view_routingchange", "history"),
             Entry("Test bench", "destinations:bench", "destinations.view_destination", "bench"),
         ),

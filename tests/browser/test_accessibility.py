@@ -21,7 +21,9 @@ STANDARDS = {
 }
 PAGES = (
     "health/", "configure/events/", "configure/events/SignUp/", "configure/events/import/", "configure/history/",
-    "configure/history/compare/?from=0", "destinations/", "destinations/add/", "destinations/add/meta/",
+    "configure/history/compare/?from=0", "configure/drafts/", "configure/drafts/900001/",
+    "configure/drafts/900001/discard/", "configure/drafts/900002/", "configure/drafts/900003/",
+    "destinations/", "destinations/add/", "destinations/add/meta/",
     "destinations/2/", "sources/", "sources/add/", "test-bench/", "live/", "deliveries/", "attempts/",
     "dead-letters/",
     "replays/", "replays/new/?kind=missed&destination=2", "rejected/", "quality/", "trace/", "trace/?id=axe-1",
@@ -31,9 +33,34 @@ PAGES = (
 WIDTHS = (390, 768, 1440, 2560)
 
 
+DRAFTS = """
+from django.contrib.auth.models import User
+from destinations.models import Destination
+from routing import drafts, publishing, snapshot, toggles
+from routing.models import Draft
+
+demo, marketer = User.objects.get(username="demo"), User.objects.get(username="marketer")
+meta = Destination.objects.get(name="Meta")
+for pk, author in ((900002, demo), (900003, marketer), (900001, demo)):
+    Draft.objects.create(pk=pk, author=author, note="For the spring")
+    state = snapshot.current()
+    names = {"SignUp": f"Joined {pk}"}
+    drafts.collect(author, state.rules[meta.pk], state, on={"Refund": True, "PageView": False}, native_names=names)
+    if author == marketer:
+        publishing.ask_review(pk, author, demo)
+    elif pk == 900002:
+        publishing.publish(pk, author)
+        toggles.apply(meta, on={"Refund": False, "PageView": True}, native_names={"SignUp": ""})
+toggles.apply(meta, native_names={"SignUp": "Registered"})
+toggles.apply(meta, native_names={"SignUp": ""})
+"""
+"""One open and overtaken, one that waits for a review, one published; the routing is as before."""
+
+
 @pytest.fixture(scope="module")
 def _filled(shared_stack: Stack) -> None:
-    """Something on most screens: an event sent everywhere, and one that is rejected."""
+    """Something on most screens: an event sent everywhere, one that is rejected, and drafts."""
+    shared_stack.manage("shell", "-c", DRAFTS)
     shared_stack.send([event("SignUp", "axe-1"), event("signup", "axe-3")])
     shared_stack.until(shared_stack.is_settled, "all is settled")
 

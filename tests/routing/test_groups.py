@@ -18,12 +18,14 @@ def test_marketer_switches_maps_exports_and_sees_everything() -> None:
     assert {"routing.toggle_route", "routing.change_route", "routing.export_route"} <= held
     assert {"routing.view_route", "destinations.view_delivery", "events.view_event"} <= held
     assert {name for name in held if ".add_" in name or ".delete_" in name} == {"destinations.add_replay"}
+    assert {"routing.view_draft", "routing.review_draft"} <= held
     assert "destinations.change_destination" not in held
 
 
 def test_viewer_changes_nothing() -> None:
     held = permissions("Viewer")
     assert {name for name in held if ".view_" not in name} == {"routing.export_route"}
+    assert "routing.view_draft" in held
 
 
 def test_engineer_has_everything_but_users() -> None:

@@ -106,7 +106,8 @@
   function apply() {
     grid.dataset.show = show.value;
     for (const row of grid.querySelectorAll("tr[data-find]")) {
-      row.classList.toggle("is-left-out", Boolean(show.value) && !(row.dataset.marks || "").split(" ").includes(show.value));
+      const isMeant = show.value === "draft" ? row.querySelector("td > em") : (row.dataset.marks || "").split(" ").includes(show.value);
+      row.classList.toggle("is-left-out", Boolean(show.value) && !isMeant);
     }
     tidy();
   }

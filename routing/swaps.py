@@ -1,0 +1,141 @@
+"""What of an open matrix is different after a change, as out-of-band pieces; and a change that goes into a draft."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from django.contrib import messages
+from django.db.models import Sum
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from destinations.models import LedgerEntry, LedgerState
+from routing import drafts, snapshot, toggles
+from routing import matrix as model
+from routing import matrix_html as html
+from routing.snapshot import Snapshot
+
+SENT_DAYS = 7
+
+
+def rights(request: HttpRequest) -> dict[str, bool]:
+    user = request.user
+    return {"may_toggle": user.has_perm("routing.toggle_route"), "may_map": user.has_perm("routing.change_route")}
+
+
+def stage_infos(state: Snapshot) -> list[model.StageInfo]:
+    return [model.StageInfo(*row) for row in state.stages]
+
+
+def seven_days(ledger_state: LedgerState, **where: Any) -> dict[tuple[int, str], int]:
+    """(destination id, event) → count of the last seven days, in one query."""
+    since = timezone.now().date() - timedelta(days=SENT_DAYS - 1)
+    rows = LedgerEntry.objects.filter(day__gte=since, state=ledger_state, **where)
+    totals = rows.values_list("destination_id", "event_name").annotate(total=Sum("count"))
+    return {(destination_id, event): total for destination_id, event, total in totals}
+
+
+def in_dialog(request: HttpRequest, template: str, context: dict[str, Any], status: int = 200) -> HttpResponse:
+    """The template's partial `panel` for htmx, wherever it was asked from; else the whole page."""
+    if not request.htmx:  # type: ignore[attr-defined]
+        return render(request, template, context, status=status)
+    response = render(request, f"{template}#panel", context, status=status)
+    response["HX-Retarget"], response["HX-Reswap"] = "#dialog-body", "innerHTML"
+    return response
+
+
+def refused(request: HttpRequest, sentence: str) -> HttpResponse:
+    messages.error(request, sentence)
+    if not request.htmx:  # type: ignore[attr-defined]
+        return redirect("routing:matrix")
+    response = render(request, "includes/_toasts.html", {"oob": True})
+    response["HX-Reswap"] = "none"
+    return response
+
+
+def column_swaps(request: HttpRequest, state: Snapshot, before: drafts.Shown, after: drafts.Shown) -> dict[str, Any]:
+    """What of a column is different now, as out-of-band pieces."""
+    may_do, rule = rights(request), after.rule
+    sent = seven_days(LedgerState.DELIVERED, destination_id=rule.id)
+    was = model.cells_of(before.rule, state.events, sent, before.drafted)
+    now = model.cells_of(rule, state.events, sent, after.drafted)
+    changed = [cell for name, cell in now.items() if cell != was.get(name)]
+    touched = {state.events[cell.event].stage for cell in changed}
+    stages = [
+        model.stage_cell(rule, info, (now[n] for n, found in state.events.items() if found.stage == info.key))
+        for info in stage_infos(state)
+        if info.key in touched
+    ]
+    return {
+        **may_do,
+        "column": model.column_of(rule, now, model.status_of(rule), is_mode_drafted=after.is_mode_drafted),
+        "cells": [html.cell_swap(cell, **may_do) for cell in changed],
+        "stage_cells": [html.stage_cell_html(cell, may_toggle=may_do["may_toggle"], is_swap=True) for cell in stages],
+    }
+
+
+def whole_column(request: HttpRequest, state: Snapshot, shown: drafts.Shown) -> dict[str, Any]:
+    """A whole column: what exactly the page shows of it is not known here."""
+    may_do, rule = rights(request), shown.rule
+    sent = seven_days(LedgerState.DELIVERED, destination_id=rule.id)
+    cells = model.cells_of(rule, state.events, sent, shown.drafted)
+    stages = [
+        model.stage_cell(rule, info, (cells[n] for n, found in state.events.items() if found.stage == info.key))
+        for info in stage_infos(state)
+    ]
+    return {
+        **may_do,
+        "column": model.column_of(rule, cells, model.status_of(rule), is_mode_drafted=shown.is_mode_drafted),
+        "cells": [] if rule.is_builtin else [html.cell_swap(cell, **may_do) for cell in cells.values()],
+        "stage_cells": [
+            html.stage_cell_html(cell, may_toggle=may_do["may_toggle"], is_swap=True)
+            for cell in stages
+            if cell.total and not rule.is_builtin
+        ],
+    }
+
+
+# --- Into the draft -----------------------------------------------------------------------------------------
+
+
+def gather(
+    request: HttpRequest,
+    destination_id: int,
+    *,
+    mode: str | None = None,
+    on: Mapping[str, bool] | None = None,
+    native_names: Mapping[str, str] | None = None,
+    native_ids: Mapping[str, str] | None = None,
+    is_refusal_raised: bool = False,
+) -> HttpResponse:
+    """Collect a change in the user's draft instead of making it, and show it so in the matrix."""
+    live = snapshot.current()
+    rule = live.rules.get(destination_id)
+    if rule is None:
+        raise Http404
+    before = drafts.view_of(request.user).shown(rule, live.events)
+    try:
+        drafts.collect(
+            request.user, rule, live, mode=mode, on=on, native_names=native_names, native_ids=native_ids
+        )  # fmt: skip
+    except toggles.ToggleError as error:
+        if is_refusal_raised:
+            raise
+        return refused(request, str(error))
+    if not request.htmx:  # type: ignore[attr-defined]
+        return redirect("routing:matrix")
+    mine = drafts.view_of(request.user)
+    context = {"said": _collected(mine), "oob": True, "mine": mine}
+    swaps = column_swaps(request, live, before, mine.shown(rule, live.events))
+    return render(request, "routing/_swaps.html", context | swaps)
+
+
+def _collected(mine: drafts.View) -> str:
+    if not mine.total:
+        return _("Your draft is empty again: all is as in force.")
+    # The bar shows it; a toast for each would stand before the bar.
+    return _("In your draft, not in force yet.")

@@ -1,0 +1,304 @@
+"""Drafts: the list, one with its difference, and everything that can be done with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.db.models import Count
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from routing import draft_diff, drafts, publishing, snapshot, toggles
+from routing.models import Draft, DraftChange, DraftState
+from routing.views import may
+from trackstack_site.guard import key_of
+
+SHOWN_DAYS = 30
+MOST_SHOWN = 50
+TIME = "%Y-%m-%dT%H:%M"
+
+
+class NoteForm(forms.Form):
+    note = forms.CharField(
+        label=gettext_lazy("Note"),
+        required=False,
+        max_length=400,
+        widget=forms.Textarea({"rows": 2}),
+        help_text=gettext_lazy("What it is for. It stands in the history."),
+    )
+
+
+class TimeForm(forms.Form):
+    """Stands beside other ways to publish: a browser must not ask for it where another button is pressed."""
+
+    publish_at = forms.DateTimeField(
+        label=gettext_lazy("Publish at (UTC)"),
+        required=False,
+        widget=forms.DateTimeInput({"type": "datetime-local"}, TIME),
+    )
+
+    def clean_publish_at(self) -> datetime:
+        at: datetime | None = self.cleaned_data["publish_at"]
+        if at is None:
+            raise forms.ValidationError(_("Choose a time to come."))
+        return at
+
+
+class ReviewerForm(forms.Form):
+    """As TimeForm: one of several ways."""
+
+    reviewer = forms.ModelChoiceField(
+        label=gettext_lazy("Colleague"), queryset=None, required=False, empty_label=gettext_lazy("Choose…")
+    )
+
+    def __init__(self, *args: Any, author: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["reviewer"].queryset = publishing.reviewers(author)  # type: ignore[attr-defined]
+
+    def clean_reviewer(self) -> Any:
+        if self.cleaned_data["reviewer"] is None:
+            raise forms.ValidationError(_("Choose a colleague who may review drafts."))
+        return self.cleaned_data["reviewer"]
+
+
+class CommentForm(forms.Form):
+    comment = forms.CharField(
+        label=gettext_lazy("Comment"), required=False, max_length=400, widget=forms.Textarea({"rows": 2})
+    )
+
+
+# --- Looking ----------------------------------------------------------------------------------------------------
+
+
+@may("routing.view_draft")
+@require_GET
+def index(request: HttpRequest) -> HttpResponse:
+    rows = Draft.objects.select_related("author", "reviewer", "publisher").annotate(count=Count("changes"))
+    waiting = list(rows.filter(state__in=publishing.WAITING).order_by("-pk")[:MOST_SHOWN])
+    since = timezone.now() - timedelta(days=SHOWN_DAYS)
+    closed = rows.filter(state=DraftState.PUBLISHED, closed_at__gte=since).order_by("-closed_at")[:MOST_SHOWN]
+    context = {
+        "groups": [
+            (_("Waiting for your review"), [one for one in waiting if _awaits(one, request.user)]),
+            (_("Open"), [one for one in waiting if one.state in publishing.PUBLISHABLE]),
+            (
+                _("In review"),
+                [one for one in waiting if one.state == DraftState.IN_REVIEW and not _awaits(one, request.user)],
+            ),
+            (_("Scheduled"), [one for one in waiting if one.state == DraftState.SCHEDULED]),
+            (_("Published in the last %(days)d days") % {"days": SHOWN_DAYS}, list(closed)),
+        ],
+        "is_collecting": drafts.collects(request.user),
+    }
+    context["is_empty"] = not any(found for _group, found in context["groups"])
+    return render(request, "routing/drafts.html", context)
+
+
+def _awaits(draft: Draft, user: Any) -> bool:
+    return draft.state == DraftState.IN_REVIEW and draft.reviewer_id == user.pk
+
+
+@may("routing.view_draft")
+@require_GET
+def detail(request: HttpRequest, pk: int) -> HttpResponse:
+    draft = get_object_or_404(Draft.objects.select_related("author", "reviewer", "publisher"), pk=pk)
+    changes = list(draft.changes.all())
+    is_waiting = draft.state in publishing.WAITING
+    context: dict[str, Any] = {
+        "draft": draft,
+        "count": len(changes),
+        "difference": draft_diff.difference(changes, snapshot.current()) if is_waiting else None,
+        **_rights(draft, request.user),
+        "note_form": NoteForm(initial={"note": draft.note}),
+    }
+    if context["may_publish"]:
+        context["time_form"] = TimeForm(initial={"publish_at": _next_morning()})
+    if context["may_edit"]:
+        context["reviewer_form"] = ReviewerForm(author=request.user)
+    if context["may_decide"]:
+        context["comment_form"] = CommentForm()
+    return render(request, "routing/draft.html", context)
+
+
+def _rights(draft: Draft, user: Any) -> dict[str, bool]:
+    """What this user may do with the draft as it stands."""
+    is_own, may_switch = draft.author_id == user.pk, user.has_perm(publishing.SWITCH)
+    is_waiting = draft.state in publishing.WAITING
+    return {
+        "is_own": is_own,
+        "may_edit": is_own and may_switch and draft.state == DraftState.OPEN,
+        "may_publish": draft.state in publishing.PUBLISHABLE and publishing.may_publish(draft, user),
+        "may_reopen": is_own and may_switch and is_waiting and draft.state != DraftState.OPEN,
+        "may_decide": draft.state == DraftState.IN_REVIEW and not is_own and user.has_perm(publishing.REVIEW),
+        "may_stop": draft.state == DraftState.SCHEDULED and may_switch,
+        "may_discard": is_waiting and (is_own or (draft.author_id is None and user.has_perm(publishing.REVIEW))),
+        "is_taking": is_own and draft.state == DraftState.OPEN and drafts.current(user) == draft,
+    }
+
+
+def _next_morning() -> datetime:
+    day = timezone.now() + timedelta(days=1)
+    return day.replace(hour=8, minute=0, second=0, microsecond=0)
+
+
+# --- Doing ------------------------------------------------------------------------------------------------------
+
+
+@may("routing.view_route", "routing.toggle_route")
+@require_POST
+def collecting(request: HttpRequest) -> HttpResponse:
+    """The switch of this user: into a draft, or at once."""
+    is_on = request.POST.get("on") == "1"
+    drafts.set_collecting(request.user, is_on)
+    draft = drafts.current(request.user)
+    if is_on:
+        messages.info(request, _("What you switch is collected in a draft now. Publish it when you are ready."))
+    elif draft is not None and draft.changes.exists():
+        messages.info(request, _("Switches are in force at once again. Your draft is kept under Drafts."))
+    else:
+        messages.info(request, _("Switches are in force at once again."))
+    return redirect("routing:drafts" if request.POST.get("from") == "drafts" else "routing:matrix")
+
+
+@may("routing.view_draft", "routing.view_route")
+@require_http_methods(["GET", "POST"])
+def discard(request: HttpRequest, pk: int) -> HttpResponse:
+    """GET: asks. POST: discards."""
+    if request.method == "POST":
+        return _answer(request, pk, lambda: _discard(request, pk))
+    draft = get_object_or_404(Draft, pk=pk)
+    if not _rights(draft, request.user)["may_discard"]:
+        raise Http404
+    return render(request, "routing/draft_discard.html", {"draft": draft, "count": draft.changes.count()})
+
+
+def _discard(request: HttpRequest, pk: int) -> str:
+    publishing.discard(pk, request.user)
+    return _("Draft %(pk)d is discarded. Nothing was changed.") % {"pk": pk}
+
+
+@may("routing.view_draft", "routing.view_route")
+@require_POST
+def act(request: HttpRequest, pk: int, act: str) -> HttpResponse:
+    """One of ACTS. Who may is checked where it is done; what cannot be done is told on the draft's page."""
+    done = ACTS.get(act)
+    if done is None:
+        raise Http404
+    return _answer(request, pk, lambda: done(request, pk))
+
+
+def _answer(request: HttpRequest, pk: int, done: Callable[[], str]) -> HttpResponse:
+    get_object_or_404(Draft, pk=pk)
+    try:
+        messages.success(request, done())
+    except (publishing.DraftError, toggles.ToggleError) as error:
+        messages.error(request, str(error))
+    return redirect("routing:draft", pk)
+
+
+def _checked(form: forms.Form) -> dict[str, Any]:
+    """Raises DraftError with the first thing that is wrong."""
+    if not form.is_valid():
+        name, errors = next(iter(form.errors.items()))
+        label = form.fields[name].label if name in form.fields else ""
+        raise publishing.DraftError(f"{label}: {errors[0]}" if label else str(errors[0]))
+    return form.cleaned_data
+
+
+def _revision(request: HttpRequest) -> int:
+    return key_of(request.POST.get("revision", "")) or 0
+
+
+def _keep_note(request: HttpRequest, pk: int) -> None:
+    """The note stands in the same form as the buttons: whoever presses one means it, too."""
+    if "note" in request.POST and Draft.objects.filter(pk=pk, author=request.user).exists():
+        publishing.set_note(pk, request.user, _checked(NoteForm(request.POST))["note"])
+
+
+def _note(request: HttpRequest, pk: int) -> str:
+    publishing.set_note(pk, request.user, _checked(NoteForm(request.POST))["note"])
+    return _("The note is saved.")
+
+
+def _publish(request: HttpRequest, pk: int) -> str:
+    _keep_note(request, pk)
+    draft = publishing.publish(pk, request.user, revision=_revision(request))
+    if draft.version is None:
+        return _("Published. Nothing changed by it: all was so already.")
+    return _("Published as version %(version)d.") % {"version": draft.version}
+
+
+def _schedule(request: HttpRequest, pk: int) -> str:
+    at = _checked(TimeForm(request.POST))["publish_at"]
+    _keep_note(request, pk)
+    publishing.schedule(pk, request.user, at, revision=_revision(request))
+    return _("It is published at %(time)s UTC.") % {"time": f"{at:%Y-%m-%d %H:%M}"}
+
+
+def _review(request: HttpRequest, pk: int) -> str:
+    reviewer = _checked(ReviewerForm(request.POST, author=request.user))["reviewer"]
+    _keep_note(request, pk)
+    publishing.ask_review(pk, request.user, reviewer, revision=_revision(request))
+    return _("%(reviewer)s finds it under Drafts.") % {"reviewer": reviewer.get_username()}
+
+
+def _approve(request: HttpRequest, pk: int) -> str:
+    comment = _checked(CommentForm(request.POST))["comment"]
+    publishing.decide(pk, request.user, is_approved=True, comment=comment, revision=_revision(request))
+    return _("Approved. Its author or you may publish it.")
+
+
+def _send_back(request: HttpRequest, pk: int) -> str:
+    comment = _checked(CommentForm(request.POST))["comment"]
+    publishing.decide(pk, request.user, is_approved=False, comment=comment, revision=_revision(request))
+    return _("Sent back to its author.")
+
+
+def _reopen(request: HttpRequest, pk: int) -> str:
+    publishing.reopen(pk, request.user)
+    return _("The draft is open, and takes what you switch.")
+
+
+def _unschedule(request: HttpRequest, pk: int) -> str:
+    publishing.unschedule(pk, request.user)
+    return _("It is not published by itself any more.")
+
+
+def _picked(request: HttpRequest, pk: int) -> list[int]:
+    """One change, or all of a destination."""
+    if destination := key_of(request.POST.get("destination", "")):
+        return list(DraftChange.objects.filter(draft=pk, destination=destination).values_list("pk", flat=True))
+    change = key_of(request.POST.get("change", ""))
+    return [change] if change is not None else []
+
+
+def _remove(request: HttpRequest, pk: int) -> str:
+    removed = publishing.remove(pk, request.user, _picked(request, pk))
+    return _("%(count)d taken out of the draft.") % {"count": removed}
+
+
+def _keep(request: HttpRequest, pk: int) -> str:
+    publishing.keep(pk, request.user, _picked(request, pk))
+    return _("It stays in the draft as you want it.")
+
+
+ACTS: dict[str, Callable[[HttpRequest, int], str]] = {
+    "note": _note,
+    "publish": _publish,
+    "schedule": _schedule,
+    "review": _review,
+    "approve": _approve,
+    "send-back": _send_back,
+    "reopen": _reopen,
+    "unschedule": _unschedule,
+    "remove": _remove,
+    "keep": _keep,
+}
