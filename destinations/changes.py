@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
 from django.db import transaction
+from django.utils import timezone
 
 from destinations import breaker, platforms, queries, tokens
 from destinations.delivery import DELIVER_TASK
-from destinations.models import Destination, EventMode, Hold, LedgerEntry
+from destinations.models import Destination, EventMode, Hold, LedgerEntry, Replay, ReplayState
 from destinations.platforms.base import Kind, Platform
 from events.models import Source
 from routing import toggles
@@ -17,6 +19,10 @@ from trackstack_site.nudge import nudge
 
 MENDABLE = (Hold.CREDENTIALS, Hold.CONFIGURATION)
 """Holds that the platform's refusal caused: new credentials or settings are worth a new try."""
+
+
+CLOSING_GRACE = timedelta(seconds=10)
+"""Routing that began before the closing has written its deliveries by then."""
 
 
 class KeptError(ValueError):
@@ -80,7 +86,8 @@ def update(
         row.name, row.is_sandbox, row.all_sources = name, is_sandbox, sources is None
         for column, values in _split(platform, config).items():
             setattr(row, column, values)
-        row.save(update_fields=["name", "is_sandbox", "all_sources", "settings", "secrets"])
+        row.is_check_good = None  # of what was there before
+        row.save(update_fields=["name", "is_sandbox", "all_sources", "settings", "secrets", "is_check_good"])
         row.sources.set(sources or [])
         tokens.forget(row.pk)
         toggles.record_destination_change(row, "edited", sentences, user=user)
@@ -88,6 +95,16 @@ def update(
             resume(row, user=user)
             sentences.append("It is resumed with the new settings")
     return sentences
+
+
+def note_check(destination: Destination, is_good: bool, said: str) -> Destination:
+    """Keep what the platform said when asked; nothing when other credentials were saved meanwhile. Returns the row."""
+    with transaction.atomic():
+        row = Destination.objects.select_for_update().get(pk=destination.pk)
+        if row.config == destination.config and row.is_sandbox == destination.is_sandbox:
+            row.is_check_good, row.check_said, row.checked_at = is_good, said[:400], timezone.now()
+            row.save(update_fields=["is_check_good", "check_said", "checked_at"])
+    return row
 
 
 def resume(destination: Destination, *, user: Any) -> bool:
@@ -106,12 +123,12 @@ def switch(destination: Destination, is_enabled: bool, *, user: Any) -> bool:
     return change is not None
 
 
-def delete(destination: Destination, *, user: Any) -> None:
-    """Delete a destination to which nothing was ever owed or sent, with its counts of skipped events.
+def delete(destination: Destination, *, user: Any, is_finished_first: bool = False) -> None:
+    """Delete a destination. Idempotent.
 
-    Anything else is kept: its deliveries, attempts and counts would lose the name they belong to. Switching it off
-    stops it just as well, and what waits then becomes skipped `destination_disabled` in the ledger.
-    Raises KeptError.
+    One to which nothing was ever owed or sent goes with all that was said of it. Of any other the past stays, and the
+    name it had: its credentials and choices are forgotten, and what waits becomes skipped `destination_disabled`, or,
+    with `is_finished_first`, is sent before it goes (`finish_closing`). Raises KeptError for the built-in one.
     """
     if destination.platform.is_builtin:
         raise KeptError(f"{destination.name} is built in.")
@@ -119,11 +136,75 @@ def delete(destination: Destination, *, user: Any) -> None:
         # Routing that runs just now must get its ledger rows in before the look, or fail on them after it and start
         # again with the new version: the lock makes it one or the other.
         row = Destination.objects.select_for_update().get(pk=destination.pk)
-        if queries.has_history(row):
-            raise KeptError(f"{row.name} has deliveries: switch it off instead, so that its past stays readable.")
-        toggles.record_destination_change(row, "deleted", [f"{row.name} is deleted"], user=user)
-        LedgerEntry.objects.filter(destination=row).delete()
-        row.delete()
+        if row.removed_at is not None:
+            return
+        if not queries.has_history(row):
+            toggles.record_destination_change(row, "deleted", [f"{row.name} is deleted"], user=user)
+            LedgerEntry.objects.filter(destination=row).delete()
+            row.delete()
+        elif is_finished_first and queries.waiting_count(row):
+            _close(row, user)
+        else:
+            _remove(row, user=user)
+
+
+def _close(row: Destination, user: Any) -> None:
+    """Route nothing more to it; what waits is sent, and then it goes."""
+    if row.closing_at is None:
+        Destination.objects.filter(pk=row.pk).update(closing_at=timezone.now())
+        sentence = f"{row.name} gets nothing new, and is deleted when what waits for it is sent"
+        toggles.record_destination_change(row, "closing", [sentence], user=user)
+        _end_replays(row)
+        wake(row.pk)
+
+
+def stay(destination: Destination, *, user: Any) -> bool:
+    """Take a deletion back that waits for the last deliveries. False when there was none."""
+    with transaction.atomic():
+        row = Destination.objects.select_for_update().get(pk=destination.pk)
+        if row.closing_at is None or row.removed_at is not None:
+            return False
+        Destination.objects.filter(pk=row.pk).update(closing_at=None)
+        toggles.record_destination_change(row, "kept", [f"{row.name} is kept, and gets events again"], user=user)
+    return True
+
+
+def _remove(row: Destination, **who: Any) -> None:
+    """Forget all of it but its name, with the day, so that the name is free again."""
+    now = timezone.now()
+    toggles.record_destination_change(row, "deleted", [f"{row.name} is deleted"], **who)
+    tokens.forget(row.pk)
+    _end_replays(row)
+    row.routes.all().delete()
+    row.name = _past_name(row, now)
+    row.is_enabled, row.hold, row.settings, row.secrets, row.removed_at = False, Hold.NONE, {}, {}, now
+    row.save(update_fields=["name", "is_enabled", "hold", "settings", "secrets", "removed_at"])
+    wake(row.pk)  # what waits is accounted for as skipped
+
+
+def _end_replays(row: Destination) -> None:
+    running = Replay.objects.filter(destination=row, state__in=(ReplayState.RUNNING, ReplayState.PAUSED))
+    running.update(state=ReplayState.CANCELLED, finished_at=timezone.now())
+
+
+def _past_name(row: Destination, now: datetime) -> str:
+    base = f"{row.name[:36]} (deleted {now:%Y-%m-%d})"
+    names = [base, *(f"{base} {number}" for number in range(2, 100))]
+    taken = set(Destination.objects.filter(name__startswith=base).values_list("name", flat=True))
+    return next((name for name in names if name not in taken), f"{base} {row.pk}")
+
+
+def finish_closing() -> int:
+    """Delete the closing destinations for which nothing waits any more; returns how many. Beat calls it."""
+    done = 0
+    for destination in Destination.objects.present().filter(closing_at__lt=timezone.now() - CLOSING_GRACE):
+        with transaction.atomic():
+            row = Destination.objects.select_for_update().get(pk=destination.pk)
+            if row.closing_at is None or row.removed_at is not None or queries.waiting_count(row):
+                continue
+            _remove(row, actor="delivery")
+            done += 1
+    return done
 
 
 def _split(platform: Platform, config: dict[str, str]) -> dict[str, dict[str, str]]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 from django.db.models import TextChoices
+from django.urls import reverse
 
 from destinations.models import Destination, State
 from destinations.platforms.base import Field, Platform, Result
@@ -66,7 +67,9 @@ class DestinationForm(forms.Form):
         super().__init__(**kwargs)
         for field in platform.fields:
             is_set = field.secret and bool(self.stored.get(field.name))
-            self.fields[PREFIX + field.name] = grown(field, self.stored.get(field.name), is_set=is_set)
+            self.fields[PREFIX + field.name] = watched(
+                platform, field, grown(field, self.stored.get(field.name), is_set=is_set)
+            )
             if is_set and field.name not in platform.problems({**self.stored, field.name: ""}):
                 self.fields[CLEAR + field.name] = forms.BooleanField(
                     label=f"Remove the stored {field.label.lower()}", required=False
@@ -136,6 +139,20 @@ def grown(field: Field, stored: str | None, *, is_set: bool) -> forms.Field:
     else:
         made = forms.CharField(widget=_widget(field, is_set=is_set), max_length=20_000, **common)
     made.is_expected = field.required and not is_set  # type: ignore[attr-defined]  # for the mark beside the label
+    return made
+
+
+def watched(platform: Platform, field: Field, made: forms.Field) -> forms.Field:
+    """Have its shape looked at as soon as it was typed. Without JavaScript saving says the same."""
+    if field.pattern and not field.choices:
+        made.is_watched = True  # type: ignore[attr-defined]  # there is a place for what is said
+        name = PREFIX + field.name
+        made.widget.attrs |= {
+            "hx-post": reverse("destinations:look_at_field", args=[platform.key, field.name]),
+            "hx-trigger": "change",
+            "hx-target": f"#id_{name}_said",
+            "hx-params": f"{name},csrfmiddlewaretoken",
+        }
     return made
 
 

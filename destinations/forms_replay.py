@@ -45,7 +45,7 @@ class ReplayForm(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        choices = Destination.objects.defer("settings", "secrets").order_by("name")
+        choices = Destination.objects.present().defer("settings", "secrets").order_by("name")
         builtin = [one.pk for one in choices if one.platform.is_builtin]
         self.fields["destination"].queryset = choices.exclude(pk__in=builtin)  # type: ignore[attr-defined]
         self.fields["source"].queryset = Source.objects.all()  # type: ignore[attr-defined]

@@ -136,7 +136,7 @@ def rows(now: datetime | None = None) -> list[Row]:
     standings = standing.standings()
     tokens = {token.pk: token for token in AccessToken.objects.defer("values").filter(expires_at__isnull=False)}
     found = []
-    for destination in Destination.objects.defer("secrets"):
+    for destination in Destination.objects.present().defer("secrets"):
         pk = destination.pk
         last, stands = hour.get(pk, Figures()), standings.get(pk, Standing())
         status = _worst(queries.status_of(destination), last, stands)

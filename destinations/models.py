@@ -40,6 +40,12 @@ class Hold(models.TextChoices):
     CONFIGURATION = "configuration", "Configuration refused"
 
 
+class DestinationQuerySet(models.QuerySet["Destination"]):
+    def present(self) -> DestinationQuerySet:
+        """Those that were not deleted. What is deleted stays as the name of its past: deliveries, attempts, counts."""
+        return self.filter(removed_at=None)
+
+
 class Destination(models.Model):
     """One configured account of a platform."""
 
@@ -71,7 +77,16 @@ class Destination(models.Model):
         null=True, blank=True, editable=False, help_text="The breaker is open: since then one row at a time is tried."
     )
     breaker_detail = models.CharField(max_length=400, blank=True, default="", db_default="", editable=False)
+    checked_at = models.DateTimeField(null=True, editable=False, help_text="When its connection was last checked.")
+    is_check_good = models.BooleanField(null=True, editable=False, help_text="Empty: not since its settings changed.")
+    check_said = models.CharField(max_length=400, blank=True, default="", db_default="", editable=False)
+    closing_at = models.DateTimeField(
+        null=True, editable=False, help_text="To be deleted as soon as what waits is sent; nothing new is routed to it."
+    )
+    removed_at = models.DateTimeField(null=True, editable=False, help_text="Deleted: kept for the name of its past.")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = DestinationQuerySet.as_manager()
 
     class Meta:
         ordering = ["id"]

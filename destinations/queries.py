@@ -50,6 +50,10 @@ class Status(NamedTuple):
 def status_of(destination: Destination) -> Status:
     if destination.platform.is_builtin:
         return Status("good", "On", "Built in: every accepted event is here.")
+    if destination.removed_at:
+        return Status("quiet", "Deleted", "Its past is kept.")
+    if destination.closing_at and not destination.hold and destination.is_enabled:
+        return Status("warn", "Closing", "It gets nothing new, and is deleted when what waits for it is sent.")
     if not destination.is_enabled:
         return Status("quiet", "Off", "Events are skipped, and counted as such.")
     if destination.hold:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 from django.db import connection
 
-from destinations import alerts, ledger, minutes, notices, replays, retention
+from destinations import alerts, changes, ledger, minutes, notices, replays, retention
 from destinations.delivery import DELIVER_TASK, deliver_due
 from destinations.queue import due_destinations
 from events import lookup, rejections
@@ -30,6 +30,7 @@ def sweep() -> None:
             nudge(ROUTE_TASK)
     for destination_id in due_destinations():
         nudge(DELIVER_TASK, destination_id)
+    changes.finish_closing()
 
 
 @shared_task(name="destinations.fold_ledger")

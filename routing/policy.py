@@ -60,6 +60,8 @@ class DestinationRule(msgspec.Struct, frozen=True, kw_only=True):
     mode: Mode = Mode.RECOMMENDED
     is_enabled: bool = True
     is_builtin: bool = False
+    is_closing: bool = False
+    """To be deleted when what waits is sent: what is routed from now on is skipped, what waits is not."""
     is_held: bool = False
     """Paused or failing: deliveries are written and wait. Does not change a decision."""
     hold: str = ""
@@ -163,6 +165,7 @@ def is_too_old(rule: DestinationRule, occurred_ms: int, now_ms: int) -> bool:
 
 
 TOO_OLD = _SKIP["too_old"]
+CLOSED = _SKIP["destination_disabled"]
 
 
 def decide(

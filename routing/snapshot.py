@@ -18,6 +18,7 @@ from destinations.models import Destination, Hold
 from events.models import CanonicalEvent, Source, Stage
 from routing.models import Route
 from routing.policy import (
+    CLOSED,
     TOO_OLD,
     Decision,
     DestinationRule,
@@ -86,11 +87,15 @@ class Snapshot:
         occurred_ms: int,
         now_ms: int,
     ) -> list[tuple[DestinationRule, Decision]]:
-        """The decision for every destination, in column order."""
+        """The decision for every destination, in column order, of an event that was not routed yet."""
         return [
             (
                 rule,
-                TOO_OLD if decision.send and is_too_old(rule, occurred_ms, now_ms) else decision,
+                CLOSED
+                if rule.is_closing
+                else TOO_OLD
+                if decision.send and is_too_old(rule, occurred_ms, now_ms)
+                else decision,
             )
             for rule, decision in self._standing(source_id, event, consent)
         ]
@@ -99,7 +104,11 @@ class Snapshot:
         """The platform of each destination that takes such an event, as long as it is younger than all of them ask."""
         said = {"marketing": marketing, "analytics": analytics}
         consent = {category: value for category, value in said.items() if value is not None}
-        return [rule.platform for rule, decision in self._standing(source_id, event, consent) if decision.send]
+        return [
+            rule.platform
+            for rule, decision in self._standing(source_id, event, consent)
+            if decision.send and not rule.is_closing
+        ]
 
     def _standing(self, source_id: int, event: str, consent: Mapping[str, bool]) -> Standing:
         key = (source_id, event, consent.get("marketing"), consent.get("analytics"))
@@ -215,7 +224,7 @@ def _load() -> Snapshot:
             routes.setdefault(route.destination_id, []).append(route)
         rules = {
             destination.pk: rule_of(destination, routes.get(destination.pk, ()))
-            for destination in Destination.objects.prefetch_related("sources")
+            for destination in Destination.objects.present().prefetch_related("sources")
         }
     return Snapshot(version=version, rules=rules, sources=sources, events=events, retired=retired, stages=stages)
 
@@ -249,6 +258,7 @@ def rule_of(destination: Destination, routes: Iterable[Route]) -> DestinationRul
         mode=Mode(destination.event_mode),
         is_enabled=destination.is_enabled,
         is_builtin=platform.is_builtin,
+        is_closing=destination.closing_at is not None,
         is_held=destination.hold != Hold.NONE,
         hold=": ".join(filter(None, [Hold(destination.hold).label, destination.hold_detail])),
         is_sandbox=destination.is_sandbox,

@@ -30,7 +30,7 @@ class CopyForm(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        rows = Destination.objects.defer("settings", "secrets").order_by("name")
+        rows = Destination.objects.present().defer("settings", "secrets").order_by("name")
         sent = rows.exclude(pk__in=[row.pk for row in rows if row.platform.is_builtin])
         for name in ("source", "target"):
             self.fields[name].queryset = sent  # type: ignore[attr-defined]

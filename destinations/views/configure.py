@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from django.contrib import messages
@@ -16,8 +17,8 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from destinations import changes, platforms, queries, replays
 from destinations.forms import DestinationForm
 from destinations.models import Destination, Hold
-from destinations.platforms.base import Config, Field
-from destinations.views import bench
+from destinations.platforms.base import Config, Field, Kind
+from destinations.views import bench, setup
 from routing import toggles
 from trackstack_site.guard import needs
 
@@ -40,7 +41,7 @@ def index(request: HttpRequest) -> HttpResponse:
             "status": queries.status_of(destination),
             "counts": counts.get(destination.pk, queries.Counts()),
         }
-        for destination in Destination.objects.defer("settings", "secrets")
+        for destination in Destination.objects.present().defer("settings", "secrets")
     ]
     may_switch = any(request.user.has_perm(permission) for permission in (CHANGE, TOGGLE))
     return render(request, "destinations/list.html", {"rows": rows, "may_switch": may_switch})
@@ -50,7 +51,7 @@ def index(request: HttpRequest) -> HttpResponse:
 @needs(ADD)
 def choose(request: HttpRequest) -> HttpResponse:
     """First step of creating: the platform."""
-    return render(request, "destinations/choose.html", {"platforms": changes.choices()})
+    return render(request, "destinations/choose.html", {"kinds": gallery()})
 
 
 @require_http_methods(["GET", "POST"])
@@ -66,8 +67,10 @@ def create(request: HttpRequest, platform_key: str) -> HttpResponse:
         except IntegrityError:  # two people, one name, the same second
             form.add_error("name", "There is a destination of that name already.")
         else:
-            messages.success(request, f"{destination.name} is created and on.")
-            return redirect("destinations:list")
+            messages.success(
+                request, f"{destination.name} is created and on. These steps lead to its first live event."
+            )
+            return redirect("destinations:edit", destination.pk)
     mode = changes.starting_mode(platform).label
     return render(request, "destinations/form.html", {"form": form, "platform": platform, "starting_mode": mode})
 
@@ -77,6 +80,8 @@ def create(request: HttpRequest, platform_key: str) -> HttpResponse:
 def edit(request: HttpRequest, pk: int) -> HttpResponse:
     """The destination's page: its state for all who may look, its form for those who may change it."""
     destination = get_object_or_404(Destination, pk=pk)
+    if destination.removed_at is not None:
+        return render(request, "destinations/deleted.html", {"destination": destination})
     platform = destination.platform
     may_change = request.user.has_perm(CHANGE) and not platform.is_builtin
     if request.method == "POST" and not may_change:
@@ -103,6 +108,8 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
             "too_old_at": queries.first_too_old(destination) if destination.hold or destination.breaker_since else None,
             "backfill_url": f"{reverse('destinations:replay_new')}?{replays.backfill_query(pk, platform)}",
             "may_switch": not platform.is_builtin and (may_change or request.user.has_perm(TOGGLE)),
+            "has_ids": platform.native_id is not None or platform.lists_names,
+            **setup.context_of(destination),
             "try": {"form": bench.try_form(request)} | bench.try_context(request, destination),
         },
     )
@@ -142,12 +149,11 @@ def resume(request: HttpRequest, pk: int) -> HttpResponse:
 def delete(request: HttpRequest, pk: int) -> HttpResponse:
     destination = _own(pk)
     if request.method == "POST":
-        try:
-            changes.delete(destination, user=request.user)
-        except changes.KeptError as error:
-            messages.error(request, str(error))
-            return redirect("destinations:delete", pk)
-        messages.success(request, f"{destination.name} is deleted.")
+        is_finished_first = request.POST.get("waiting") == "send"
+        changes.delete(destination, user=request.user, is_finished_first=is_finished_first)
+        is_closing = Destination.objects.present().filter(pk=pk).exists()
+        after = "gets nothing new, and goes when what waits for it is sent" if is_closing else "is deleted"
+        messages.success(request, f"{destination.name} {after}.")
         return redirect("destinations:list")
     waiting = queries.waiting_count(destination)
     context = {
@@ -159,9 +165,39 @@ def delete(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, "destinations/delete.html", context)
 
 
+@require_POST
+@needs(DELETE)
+def keep(request: HttpRequest, pk: int) -> HttpResponse:
+    """Take back a deletion that waits for the last deliveries."""
+    destination = _own(pk)
+    if changes.stay(destination, user=request.user):
+        messages.success(request, f"{destination.name} is kept, and gets events again.")
+    return redirect("destinations:edit", pk)
+
+
+KINDS = {
+    Kind.ADS: ("Ads", "Conversions that teach a campaign whom to look for."),
+    Kind.ANALYTICS: ("Analytics", "What people did, for those who count it."),
+    Kind.CRM: ("CRM", "Who did it, on the record that sales and success look at."),
+    Kind.WAREHOUSE: ("Warehouse", "Every event as a row, for your own questions."),
+    Kind.WEBHOOK: ("Webhook", "Every event to an address of your own, signed."),
+}
+
+
+def gallery() -> list[dict[str, Any]]:
+    """The platforms to choose from by kind, each with the accounts it has already."""
+    held = Counter(Destination.objects.present().values_list("platform_key", flat=True))
+    found = []
+    for kind, (label, purpose) in KINDS.items():
+        of = [(platform, held[platform.key]) for platform in changes.choices() if platform.kind == kind]
+        if of:
+            found.append({"key": kind.value, "label": label, "purpose": purpose, "platforms": of})
+    return found
+
+
 def _own(pk: int) -> Destination:
     """A destination that people control: not the built-in one, which is always there and always on."""
-    destination = get_object_or_404(Destination, pk=pk)
+    destination = get_object_or_404(Destination.objects.present(), pk=pk)
     if destination.platform.is_builtin:
         raise Http404
     return destination

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
-from destinations import changes, platforms
+from destinations import changes, delivery, platforms
 from destinations.models import Delivery, Destination, EventMode, Hold, LedgerEntry, State
+from destinations.platforms.base import Response
 from events.ingest import Sender, accept_batch
 from routing import snapshot
 from routing.dispatch import route_due
@@ -224,16 +227,66 @@ def test_delete_only_without_a_past() -> None:
     assert RoutingChange.objects.latest("pk").action == "deleted"
 
 
-def test_delete_is_refused_while_rows_wait() -> None:
+@pytest.fixture
+def waiting() -> Destination:
     destination = factories.make_destination("meta", name="Pixel")
     send()
     assert Delivery.objects.filter(destination=destination, state=State.WAITING).count() == 1
-    client, page = client_with(group="Engineer"), reverse("destinations:delete", args=[destination.pk])
-    html = client.get(page).content.decode()
-    assert "1 delivery waits" in html
-    assert "Switch off" in html
-    client.post(page)
-    assert Destination.objects.filter(pk=destination.pk).exists()
+    return destination
+
+
+def test_deleting_asks_what_becomes_of_what_waits_and_can_drop_it(waiting: Destination) -> None:
+    client, page = client_with(group="Engineer"), reverse("destinations:delete", args=[waiting.pk])
+    assert "1 delivery waits" in client.get(page).content.decode()
+    assert client.post(page, {"waiting": "drop"}).status_code == 302
+    waiting.refresh_from_db()
+    assert (waiting.config, waiting.is_enabled) == ({}, False), "its credentials are forgotten"
+    assert waiting.name == f"Pixel (deleted {timezone.now():%Y-%m-%d})"
+    assert not waiting.routes.exists()
+    delivery.deliver_due(waiting.pk)
+    row = Delivery.objects.get(destination=waiting)
+    assert (row.state, row.reason) == (State.SKIPPED, "destination_disabled")
+    received = LedgerEntry.objects.filter(destination=waiting, state="received")
+    before = sum(received.values_list("count", flat=True))
+    send("e2")
+    assert sum(received.values_list("count", flat=True)) == before, "it is no destination any more"
+    assert "was deleted" in client.get(reverse("destinations:edit", args=[waiting.pk])).content.decode()
+    assert client.get(page).status_code == 404
+    assert "Pixel (deleted" in client.get(reverse("destinations:deliveries")).content.decode()
+    assert "Pixel" not in client.get(reverse("destinations:list")).content.decode()
+    factories.make_destination("meta", name="Pixel")  # its name is free again
+
+
+def test_deleting_can_send_first_what_waits(
+    waiting: Destination, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    settings.SANDBOX_URL = "http://127.0.0.1:1"
+    client, page = client_with(group="Engineer"), reverse("destinations:delete", args=[waiting.pk])
+    client.post(page, {"waiting": "send"})
+    waiting.refresh_from_db()
+    assert waiting.removed_at is None
+    send("e2")
+    assert LedgerEntry.objects.get(destination=waiting, event_name="SignUp", state="skipped").count == 1
+    assert "Closing" in client.get(reverse("destinations:list")).content.decode()
+    Destination.objects.filter(pk=waiting.pk).update(closing_at=timezone.now() - timedelta(minutes=1))
+    assert changes.finish_closing() == 0, "one still waits"
+    answer = Response(status=200, body=b'{"events_received": 1}')
+    monkeypatch.setattr(delivery.outgoing, "send", lambda *_: (answer, 3))
+    delivery.deliver_due(waiting.pk)
+    assert Delivery.objects.get(destination=waiting).state == State.DELIVERED
+    assert changes.finish_closing() == 1
+    assert changes.finish_closing() == 0
+    waiting.refresh_from_db()
+    assert waiting.removed_at is not None
+
+
+def test_a_deletion_that_waits_can_be_taken_back(waiting: Destination) -> None:
+    client = client_with(group="Engineer")
+    client.post(reverse("destinations:delete", args=[waiting.pk]), {"waiting": "send"})
+    assert client.post(reverse("destinations:keep", args=[waiting.pk])).status_code == 302
+    send("e2")
+    assert Delivery.objects.filter(destination=waiting, state=State.WAITING).count() == 2
+    assert RoutingChange.objects.latest("pk").action == "kept"
 
 
 def test_the_built_in_warehouse_is_there_to_stay() -> None:
@@ -257,11 +310,11 @@ def test_the_list_balances_and_does_not_ask_more_for_more_destinations(django_as
     assert html.count("Recommended") == 4
 
 
-def send() -> None:
+def send(event_id: str = "") -> None:
     import json
 
     accept_batch(
-        json.dumps([factories.event("SignUp")]).encode(),
+        json.dumps([factories.event("SignUp", event_id)]).encode(),
         Sender(source_id=factories.make_source().pk, trace_id="b" * 32),
     )
     route_due()

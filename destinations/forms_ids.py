@@ -1,0 +1,77 @@
+"""The ids that a platform wants per event, entered for all events of a destination at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext as _
+
+from destinations.models import Destination
+from routing.policy import DestinationRule
+
+PREFIX = "id_of_"
+CHOICES = "id-choices"
+"""HTML id of the list to pick from, when the account was asked."""
+MOST = {"id": 200, "name": 100}
+
+
+class IdsForm(forms.Form):
+    """One field for each event that is on or has an id. `changed()` is what differs from what is stored.
+
+    On platforms that list names (`Platform.lists_names`) the field is the event's native name.
+    """
+
+    def __init__(
+        self, *args: Any, destination: Destination, rule: DestinationRule, events: Iterable[str], **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.platform = destination.platform
+        self.is_name = self.platform.lists_names or self.platform.native_id is None
+        own = {
+            event: name if self.is_name else native_id
+            for event, name, native_id in destination.routes.values_list("event_name", "native_name", "native_id")
+        }
+        self.stored = {event: own.get(event, "") for event in events}
+        for event, value in self.stored.items():
+            field = forms.CharField(
+                label=event, required=False, initial=value, max_length=MOST["name" if self.is_name else "id"]
+            )
+            field.widget.attrs.update(list=CHOICES, autocomplete="off", spellcheck="false")
+            if self.is_name:
+                field.widget.attrs["placeholder"] = self.platform.native_name(event)
+            elif shape := self.platform.native_id:
+                field.widget.attrs["placeholder"] = shape.example
+            self.fields[PREFIX + event] = field
+
+    @property
+    def label(self) -> str:
+        shape = self.platform.native_id
+        return _("Name there") if self.is_name or shape is None else shape.label
+
+    @property
+    def help(self) -> str:
+        shape = self.platform.native_id
+        return "" if self.is_name or shape is None else shape.help
+
+    def rows(self) -> list[tuple[str, forms.BoundField]]:
+        return [(event, self[PREFIX + event]) for event in self.stored]
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or self.cleaned_data
+        shape = self.platform.native_id
+        for event in self.stored:
+            value = data.get(PREFIX + event, "")
+            if self.is_name and not value.isprintable():
+                self.add_error(PREFIX + event, _("Printable characters only."))
+            elif not self.is_name and shape is not None and value and not re.fullmatch(shape.pattern, value):
+                words = {"label": shape.label, "help": shape.help}
+                self.add_error(PREFIX + event, _("This is no %(label)s. %(help)s") % words)
+        return data
+
+    def changed(self) -> dict[str, str]:
+        """Event → value as it is to be, of those that differ."""
+        entered = {event: self.cleaned_data.get(PREFIX + event, "") for event in self.stored}
+        return {event: value for event, value in entered.items() if value != self.stored[event]}

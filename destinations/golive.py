@@ -1,0 +1,110 @@
+"""The way of a new destination to its first live event, step by step: what is done, what is next, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from destinations import trial
+from destinations.models import Destination, LedgerEntry, LedgerState
+from routing import snapshot
+from routing.models import RoutingChange
+from routing.policy import DestinationRule, EventRule, selects
+
+TAKEN = trial.MEANING[trial.Result.OK][1]
+
+
+class Step(NamedTuple):
+    key: str
+    title: str
+    is_done: bool
+    sentence: str
+    action: str = ""
+    url: str = ""
+    is_optional: bool = False
+    """It cannot be done here, and nothing stands in the way without it."""
+
+
+def steps(destination: Destination) -> list[Step]:
+    """In order; none for the built-in warehouse, which needs none. A handful of small queries."""
+    if destination.platform.is_builtin:
+        return []
+    state = snapshot.current()
+    rule = state.rules.get(destination.pk)
+    if rule is None:
+        return []
+    return [_credentials(destination), _events(destination, rule, state.events), _test(destination), _live(destination)]
+
+
+def is_live(found: list[Step]) -> bool:
+    return all(step.is_done or step.is_optional for step in found)
+
+
+def _credentials(destination: Destination) -> Step:
+    title = _("Credentials")
+    if destination.is_check_good is None:
+        said = _("They are entered, and nobody has asked %(platform)s yet whether it takes them.")
+        return Step("credentials", title, False, said % {"platform": destination.platform.label})
+    return Step("credentials", title, destination.is_check_good, destination.check_said)
+
+
+def lacking(destination: Destination, rule: DestinationRule, events: Mapping[str, EventRule]) -> tuple[int, list[str]]:
+    """How many events are on, and which of them lack the id that the platform needs."""
+    on = [name for name, event_rule in events.items() if selects(rule, name, event_rule).send]
+    shape = destination.platform.native_id
+    if shape is None or not shape.required:
+        return len(on), []
+    return len(on), [name for name in on if rule.native_name(name) and not rule.native_ids.get(name)]
+
+
+def _events(destination: Destination, rule: DestinationRule, events: Mapping[str, EventRule]) -> Step:
+    count, without = lacking(destination, rule, events)
+    shape = destination.platform.native_id
+    matrix = reverse("routing:matrix")
+    if not count:
+        return Step("events", _("Events"), False, _("No event is on for it."), _("Choose events"), matrix)
+    on = ngettext("%(count)d event is on.", "%(count)d events are on.", count) % {"count": count}
+    if shape is None or not shape.required:
+        return Step("events", _("Events"), True, on, _("Choose events"), matrix)
+    ids = reverse("destinations:ids", args=[destination.pk])
+    title = _("Events and their ids")
+    if without:
+        words = {"count": len(without), "label": shape.label, "names": ", ".join(without[:3])}
+        missing = ngettext(
+            "%(count)d of them lacks its %(label)s and is not sent: %(names)s.",
+            "%(count)d of them lack their %(label)s and are not sent, such as %(names)s.",
+            len(without),
+        )
+        # One with an id is enough to begin with; the others are said, and stay marked in the matrix.
+        return Step("events", title, len(without) < count, f"{on} {missing % words}", _("Enter ids"), ids)
+    return Step("events", title, True, f"{on} {_('Each has its id.')}", _("Change ids"), ids)
+
+
+def _test(destination: Destination) -> Step:
+    title = _("A test event is accepted")
+    page = reverse("destinations:edit", args=[destination.pk])
+    entry = RoutingChange.objects.filter(destination_pk=destination.pk, action=trial.ACTION).exclude(note="").first()
+    if entry is not None:
+        is_done = entry.note.startswith(TAKEN)
+        return Step("test", title, is_done, entry.note, _("Send as test"), f"{page}#try")
+    if obstacle := trial.obstacle(destination):
+        return Step("test", title, False, obstacle, is_optional=True)
+    return Step("test", title, False, trial.whereabouts(destination), _("Send as test"), f"{page}#try")
+
+
+def _live(destination: Destination) -> Step:
+    title = _("The first live event arrives")
+    delivered = LedgerEntry.objects.filter(destination=destination, state=LedgerState.DELIVERED)
+    first = delivered.order_by("day").values_list("day", "event_name").first()
+    if first is not None:
+        day, event = first
+        said = _("%(event)s was delivered on %(day)s.") % {"event": event, "day": day.isoformat()}
+        return Step("live", title, True, said)
+    return Step(
+        "live", title, False, _("This changes by itself when your product sends one of the events that are on."),
+        _("Live"), f"{reverse('destinations:live')}?destination={destination.pk}",
+    )  # fmt: skip

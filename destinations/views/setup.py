@@ -1,0 +1,135 @@
+"""Setting a destination up: fields checked as they are typed, the connection, the ids of events, the way to go live."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from destinations import changes, checking, golive, platforms
+from destinations.forms import PREFIX
+from destinations.forms_ids import IdsForm
+from destinations.models import Destination
+from routing import snapshot, toggles
+from routing.policy import selects
+from trackstack_site.guard import needs
+
+VIEW = "destinations.view_destination"
+ADD = "destinations.add_destination"
+CHANGE = "destinations.change_destination"
+TOGGLE = "routing.toggle_route"
+
+
+@require_POST
+@needs(ADD, CHANGE)
+def look_at_field(request: HttpRequest, platform_key: str, name: str) -> HttpResponse:
+    """What is wrong with the value of one field, as it is typed; nothing is kept of it."""
+    if platform_key not in platforms.known_keys():
+        raise Http404
+    field = next((one for one in platforms.get(platform_key).fields if one.name == name), None)
+    if field is None:
+        raise Http404
+    value = request.POST.get(PREFIX + name, "").replace("\r\n", "\n").strip()
+    # Empty is said on saving: another credential may stand in for it, or it is stored and write-only.
+    context = {"problem": field.problem(value) if value else "", "is_good": bool(value and field.pattern)}
+    return render(request, "destinations/_field_said.html", context)
+
+
+@require_POST
+@needs(CHANGE)
+def check(request: HttpRequest, pk: int) -> HttpResponse:
+    """Ask the platform whether it takes credentials and settings, and keep what it said."""
+    destination = own(pk)
+    verdict = checking.check(destination)
+    if verdict is None:
+        said, is_good = _("%(platform)s has no way to ask: a test event will tell."), True
+        said %= {"platform": destination.platform.label}
+    else:
+        said, is_good = verdict.sentence, verdict.is_good
+    destination = changes.note_check(destination, is_good, said)
+    if request.headers.get("HX-Request"):
+        return render(request, "destinations/_golive.html", context_of(destination) | {"is_fresh": True})
+    (messages.success if is_good else messages.error)(request, said)
+    return redirect("destinations:edit", pk)
+
+
+@require_GET
+@needs(VIEW)
+def progress(request: HttpRequest, pk: int) -> HttpResponse:
+    """The steps as they stand now; the page asks while the first live event is awaited."""
+    return render(request, "destinations/_golive.html", context_of(own(pk)))
+
+
+@require_http_methods(["GET", "POST"])
+@needs(VIEW)
+def ids(request: HttpRequest, pk: int) -> HttpResponse:
+    """The native ids of all events of a destination on one page, to type or to pick from the account's list."""
+    destination = own(pk)
+    if destination.platform.native_id is None and not destination.platform.lists_names:
+        raise Http404
+    state = snapshot.current()
+    rule = state.rules[pk]
+    on = {name for name, event_rule in state.events.items() if selects(rule, name, event_rule).send}
+    shown = [name for name in state.events if name in on or rule.native_ids.get(name)]
+    form = IdsForm(request.POST or None, destination=destination, rule=rule, events=shown)
+    if request.method == "POST":
+        if not request.user.has_perm(TOGGLE):
+            return HttpResponse(status=403)
+        if form.is_valid() and _save(request, destination, form):
+            return redirect("destinations:ids", pk)
+    return render(
+        request,
+        "destinations/ids.html",
+        {
+            "destination": destination,
+            "platform": destination.platform,
+            "form": form,
+            "on": on,
+            "may_change": request.user.has_perm(TOGGLE),
+            "may_ask": request.user.has_perm(CHANGE),
+        },
+    )
+
+
+@require_POST
+@needs(CHANGE)
+def id_choices(request: HttpRequest, pk: int) -> HttpResponse:
+    """What the account has to pick from, asked of the platform now."""
+    destination = own(pk)
+    listing = checking.native_ids(destination)
+    context = {"destination": destination, "platform": destination.platform, "listing": listing}
+    return render(request, "destinations/_id_choices.html", context)
+
+
+def _save(request: HttpRequest, destination: Destination, form: IdsForm) -> bool:
+    changed = form.changed()
+    wanted: dict[str, Any] = {"native_names" if form.is_name else "native_ids": changed}
+    try:
+        entry = toggles.apply(destination, user=request.user, **wanted) if changed else None  # type: ignore[arg-type]
+    except toggles.ToggleError as error:
+        form.add_error(None, str(error))
+        return False
+    messages.success(request, f"{'. '.join(entry.sentences)}." if entry else _("Nothing was changed."))
+    return True
+
+
+def context_of(destination: Destination) -> dict[str, Any]:
+    found = golive.steps(destination)
+    return {
+        "destination": destination,
+        "steps": found,
+        "is_live": golive.is_live(found),
+        "is_awaiting": bool(found) and not found[-1].is_done,
+    }
+
+
+def own(pk: int) -> Destination:
+    """A destination that people set up: not the built-in one, and not a deleted one."""
+    destination = get_object_or_404(Destination.objects.present(), pk=pk)
+    if destination.platform.is_builtin:
+        raise Http404
+    return destination

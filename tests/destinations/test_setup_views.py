@@ -1,0 +1,150 @@
+"""Setting up: shapes while typing, the connection, the ids of events, and the steps to the first live event."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.urls import reverse
+
+from destinations import changes, checking, golive, platforms, trial
+from destinations.models import Destination, EventMode, LedgerEntry
+from destinations.platforms.base import IdChoice
+from routing import toggles
+from routing.models import Route, RoutingChange
+from tests import factories
+from tests.logins import client_with
+
+pytestmark = pytest.mark.django_db
+HTMX = {"HX-Request": "true"}
+
+
+def steps(destination: Destination) -> dict[str, golive.Step]:
+    destination.refresh_from_db()
+    return {step.key: step for step in golive.steps(destination)}
+
+
+def test_a_shape_is_looked_at_while_typing() -> None:
+    client = client_with(group="Engineer")
+    page = reverse("destinations:look_at_field", args=["meta", "pixel_id"])
+
+    def said(value: str) -> str:
+        return client.post(page, {"field_pixel_id": value}).content.decode()
+
+    assert "Looks right" in said("1234567890123456")
+    assert "does not look right" in said("pixel")
+    assert said("").strip() == "", "emptiness is said on saving"
+    assert "hx-post" in client.get(reverse("destinations:create", args=["meta"])).content.decode()
+    assert client.post(reverse("destinations:look_at_field", args=["meta", "nonsense"])).status_code == 404
+    assert client_with(group="Viewer").post(page, {"field_pixel_id": "1"}).status_code == 403
+
+
+def test_the_gallery_is_by_kind_and_tells_what_is_here() -> None:
+    factories.make_destination("meta")
+    html = client_with(group="Engineer").get(reverse("destinations:add")).content.decode()
+    for platform in platforms.every():
+        address = reverse("destinations:create", args=[platform.key])
+        assert (f'href="{address}"' in html) is not platform.is_builtin, platform.key
+    assert html.index("Ads ") < html.index("CRM ") < html.index("Webhook ")
+    assert "1 account here" in html
+
+
+def test_the_way_to_the_first_live_event(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
+    settings.SANDBOX_URL = "http://127.0.0.1:1"
+    client = client_with(group="Engineer")
+    linkedin = factories.make_destination("linkedin", event_mode=EventMode.CUSTOM)
+    page = reverse("destinations:edit", args=[linkedin.pk])
+    Route.objects.filter(destination=linkedin).delete()
+    toggles.apply(linkedin, mode="custom")
+    found = steps(linkedin)
+    assert [step.is_done for step in found.values()] == [False] * 4
+    assert "Go live" in client.get(page).content.decode()
+
+    verdict = checking.Verdict(False, "The token has expired: make a new one.", 30)
+    monkeypatch.setattr(checking, "check", lambda _: verdict)
+    answer = client.post(reverse("destinations:check", args=[linkedin.pk]), headers=HTMX).content.decode()
+    assert "The token has expired" in answer
+    assert not steps(linkedin)["credentials"].is_done
+    verdict = checking.Verdict(True, "LinkedIn answers.", 30)
+    client.post(reverse("destinations:check", args=[linkedin.pk]))
+    assert steps(linkedin)["credentials"].is_done
+
+    toggles.apply(linkedin, on={"SignUp": True, "Purchase": True})
+    assert steps(linkedin)["events"].sentence.startswith("2 events are on. 2 of them lack their")
+    example = platforms.get("linkedin").native_id.example  # type: ignore[union-attr]
+    toggles.apply(linkedin, native_ids={"SignUp": example})
+    assert steps(linkedin)["events"].is_done, "one is enough to begin with"
+    assert "Purchase" in steps(linkedin)["events"].sentence
+
+    entry = RoutingChange.objects.create(
+        version=1, actor="ada", action=trial.ACTION, destination_pk=linkedin.pk, note="Refused (400 in 3 ms)."
+    )
+    assert not steps(linkedin)["test"].is_done
+    RoutingChange.objects.filter(pk=entry.pk).update(note="Taken (201 in 3 ms).")
+    assert steps(linkedin)["test"].is_done
+
+    assert "hx-trigger" in client.get(reverse("destinations:progress", args=[linkedin.pk])).content.decode()
+    LedgerEntry.objects.create(day="2026-11-01", destination=linkedin, event_name="SignUp", state="delivered", count=1)
+    assert steps(linkedin)["live"].is_done
+    over = client.get(reverse("destinations:progress", args=[linkedin.pk])).content.decode()
+    assert "It is live" in over
+    assert "hx-trigger" not in over
+    assert "Go live" not in client.get(page).content.decode()
+
+
+def test_new_settings_want_a_new_check() -> None:
+    meta = factories.make_destination("meta", name="Pixel")
+    changes.note_check(meta, True, "It answers.")
+    meta.refresh_from_db()
+    config = {**meta.config, "pixel_id": "9999999999999"}
+    changes.update(meta, name="Pixel", config=config, is_sandbox=True, sources=None, user=None)
+    meta.refresh_from_db()
+    assert meta.is_check_good is None
+    stale = Destination.objects.get(pk=meta.pk)
+    stale.settings = {**stale.settings, "pixel_id": "1"}
+    assert changes.note_check(stale, True, "Of what was there before.").is_check_good is None
+
+
+def test_ids_are_entered_for_all_events_at_once() -> None:
+    linkedin = factories.make_destination("linkedin")
+    client, page = client_with(group="Engineer"), reverse("destinations:ids", args=[linkedin.pk])
+    html = client.get(page).content.decode()
+    assert html.count('list="id-choices"') == len(linkedin.platform.recommended)
+    example = linkedin.platform.native_id.example  # type: ignore[union-attr]
+    version = RoutingChange.objects.count()
+    answer = client.post(page, {"id_of_SignUp": "not an id", "id_of_Purchase": example})
+    assert answer.status_code == 200
+    assert "This is no" in answer.content.decode()
+    assert RoutingChange.objects.count() == version, "all or nothing"
+
+    kept = {f"id_of_{name}": example for name in linkedin.platform.recommended}
+    assert client.post(page, kept | {"id_of_SignUp": ""}).status_code == 302
+    assert RoutingChange.objects.count() == version + 1, "one change, however many ids"
+    assert not Route.objects.filter(destination=linkedin, event_name="SignUp").exclude(native_id="").exists()
+    viewer = client_with(group="Viewer")
+    assert viewer.get(page).status_code == 200
+    assert viewer.post(page, kept).status_code == 403
+    meta = factories.make_destination("meta")
+    assert client.get(reverse("destinations:ids", args=[meta.pk])).status_code == 404
+
+
+def test_ids_are_picked_from_the_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    linkedin = factories.make_destination("linkedin")
+    client, page = client_with(group="Engineer"), reverse("destinations:id_choices", args=[linkedin.pk])
+    listing: checking.Listing | None = checking.Listing([IdChoice("104012", "Sign-up <EU>")], "")
+    monkeypatch.setattr(checking, "native_ids", lambda _: listing)
+    html = client.post(page).content.decode()
+    assert '<option value="104012">Sign-up &lt;EU&gt;</option>' in html
+    listing = checking.Listing([], "The token has expired.")
+    assert "The token has expired." in client.post(page).content.decode()
+    listing = None
+    assert "does not list them" in client.post(page).content.decode()
+    assert client_with(group="Viewer").post(page).status_code == 403
+
+
+def test_the_built_in_warehouse_needs_no_setting_up() -> None:
+    warehouse = Destination.objects.get(platform_key="warehouse")
+    assert golive.steps(warehouse) == []
+    client = client_with(group="Engineer")
+    for name in ("check", "id_choices"):
+        assert client.post(reverse(f"destinations:{name}", args=[warehouse.pk])).status_code == 404
