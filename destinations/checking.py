@@ -14,7 +14,7 @@ from typing import NamedTuple
 from django.conf import settings
 from django.utils.translation import gettext as _
 
-from destinations import masking, outgoing, tokens
+from destinations import files, masking, outgoing, tokens
 from destinations.http import NoAnswer
 from destinations.models import Destination
 from destinations.platforms.base import TOKEN_EXPIRED, IdChoice, Outcome, Platform, Request, Response, Result
@@ -71,6 +71,8 @@ class _Asking:
         self.platform: Platform = destination.platform
         self.token: dict[str, str] = {}
         self.latency_ms: int | None = None
+        self.is_on_disk = False
+        """Whether the question never left this server: there is no sandbox for files."""
 
     @property
     def config(self) -> dict[str, str]:
@@ -162,6 +164,7 @@ class _Asking:
             )
 
     def _ask(self, request: Request) -> tuple[Outcome, Response | None]:
+        self.is_on_disk = request.url.startswith(files.SCHEME)
         answer, latency_ms = outgoing.send(self.destination, request, timeout=SECONDS)
         self.latency_ms = latency_ms
         if isinstance(answer, NoAnswer):
@@ -192,7 +195,7 @@ class _Asking:
             said = _("It could not be checked just now, try again later: %(said)s")
         elif outcome.result != Result.OK:
             said = "%(said)s" if outcome.detail else _("%(platform)s refuses the credentials or settings.")
-        elif self.destination.is_sandbox:
+        elif self.destination.is_sandbox and not self.is_on_disk:
             said = _("%(said)s (The built-in sandbox.)")
         else:
             said = "%(said)s"
