@@ -449,7 +449,7 @@ def test_an_account_without_any_is_told_what_to_do(sandbox: Sandbox, monkeypatch
 def test_the_command_prints_the_verdict(sandbox: Sandbox) -> None:
     make_destination("meta", name="EU")
     out = io.StringIO()
-    call_command("check_destination", "EU", stdout=out)
+    call_command("check_destination", "EU", stdout=out, skip_checks=False)
     assert out.getvalue().startswith("Good: Pixel “Example pixel” answers.")
     with pytest.raises(CommandError):
         call_command("check_destination", "Nowhere")
