@@ -14,10 +14,10 @@ from typing import NamedTuple
 from django.conf import settings
 from django.utils.translation import gettext as _
 
-from destinations import masking, outgoing, tokens
+from destinations import files, masking, outgoing, tokens
 from destinations.http import NoAnswer
 from destinations.models import Destination
-from destinations.platforms.base import TOKEN_EXPIRED, IdChoice, Outcome, Platform, Request, Response, Result
+from destinations.platforms.base import TOKEN_EXPIRED, Field, IdChoice, Outcome, Platform, Request, Response, Result
 
 logger = logging.getLogger(__name__)
 
@@ -71,13 +71,15 @@ class _Asking:
         self.platform: Platform = destination.platform
         self.token: dict[str, str] = {}
         self.latency_ms: int | None = None
+        self.is_on_disk = False
+        """Whether the question never left this server: there is no sandbox for files."""
 
     @property
     def config(self) -> dict[str, str]:
         return self.destination.config | self.token
 
     def check(self) -> Verdict | None:
-        if self.platform.is_builtin or not _overrides(self.platform, "check"):
+        if self.platform.is_builtin or self.platform.check(self.config, datetime.now(UTC)) is None:
             return None
         try:
             self._prepare()
@@ -93,12 +95,13 @@ class _Asking:
         return Verdict(outcome.result == Result.OK, self._sentence(outcome), self.latency_ms)
 
     def native_ids(self) -> Listing | None:
-        if not _overrides(self.platform, "list_ids"):
+        can_list = type(self.platform).list_ids is not Platform.list_ids
+        if not can_list or (not self._missing() and self.platform.list_ids(self.config, datetime.now(UTC)) is None):
             return None
         choices: list[IdChoice] = []
         try:
+            self._require_what_listing_needs()
             self._prepare()
-            self._require(self.platform.list_needs)
             problem = self._collect(choices)
         except _Refused as refused:
             problem = str(refused)
@@ -151,9 +154,12 @@ class _Asking:
             raise _Refused(self._sentence(found.outcome))
         self.token = found
 
-    def _require(self, names: tuple[str, ...]) -> None:
-        missing = [field for field in self.platform.fields if field.name in names and not self.config.get(field.name)]
-        if missing:
+    def _missing(self) -> list[Field]:
+        needed = self.platform.list_needs
+        return [field for field in self.platform.fields if field.name in needed and not self.config.get(field.name)]
+
+    def _require_what_listing_needs(self) -> None:
+        if missing := self._missing():
             where = f" {missing[0].help}." if missing[0].help else ""
             raise _Refused(
                 _("%(platform)s lists them once the settings have: %(fields)s.")
@@ -162,6 +168,7 @@ class _Asking:
             )
 
     def _ask(self, request: Request) -> tuple[Outcome, Response | None]:
+        self.is_on_disk = request.url.startswith(files.SCHEME)
         answer, latency_ms = outgoing.send(self.destination, request, timeout=SECONDS)
         self.latency_ms = latency_ms
         if isinstance(answer, NoAnswer):
@@ -192,7 +199,7 @@ class _Asking:
             said = _("It could not be checked just now, try again later: %(said)s")
         elif outcome.result != Result.OK:
             said = "%(said)s" if outcome.detail else _("%(platform)s refuses the credentials or settings.")
-        elif self.destination.is_sandbox:
+        elif self.destination.is_sandbox and not self.is_on_disk:
             said = _("%(said)s (The built-in sandbox.)")
         else:
             said = "%(said)s"
@@ -201,8 +208,3 @@ class _Asking:
     def _masked(self, text: str) -> str:
         secrets = (*self.destination.secrets.values(), *self.token.values())
         return masking.masked(text, secrets, cap=MOST_CHARACTERS)
-
-
-def _overrides(platform: Platform, name: str) -> bool:
-    """Whether an adapter has a method of its own: without one there is nothing to prepare for."""
-    return getattr(type(platform), name) is not getattr(Platform, name)

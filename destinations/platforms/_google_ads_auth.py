@@ -16,7 +16,8 @@ from destinations.platforms import base, bigquery
 from destinations.platforms.base import Config, Outcome, Request, Response, Result, Token
 
 SCOPES = {
-    "data_manager": "https://www.googleapis.com/auth/datamanager",
+    # The second lists the conversion actions; it gives a service account no more than its access in Google Ads does.
+    "data_manager": "https://www.googleapis.com/auth/datamanager https://www.googleapis.com/auth/adwords",
     "google_ads": "https://www.googleapis.com/auth/adwords",
 }
 """Of a service account's token. A refresh token has the scopes that were asked for when it was made."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -22,6 +23,17 @@ PROBE = Request(
 """What an adapter's `parse` is shown beside the answer to a check, so that its table of errors serves both."""
 
 
+def made_up(now: datetime, **payload: Any) -> Item:
+    """A page view of nobody, for vendors that check an event and record nothing."""
+    return Item(
+        key=0,
+        event_id="trackstack-check",
+        event="PageView",
+        occurred_ms=int(now.timestamp() * 1000),
+        payload=Payload(page_url="https://example.com/", **payload),
+    )
+
+
 def good(sentence: str) -> Outcome:
     return Outcome(result=Result.OK, detail=sentence)
 
@@ -36,12 +48,13 @@ def unreadable(platform: Platform, response: Response) -> Outcome:
     return Outcome(result=Result.RETRY, detail=detail, after=base.retry_after(response))
 
 
-def refused(platform: Platform, response: Response, url: str = "") -> Outcome:
+def refused(platform: Platform, response: Response, url: str = "", token: str = "") -> Outcome:
     """A refusal, as the adapter reads the refusal of an event: there was none, so it is about the configuration.
 
-    url: of the request, where the adapter tells its APIs apart by it.
+    url, token: of the request, where the adapter looks at them.
     """
-    outcome = platform.parse(msgspec.structs.replace(PROBE, url=url), response)[0]
+    sent = msgspec.structs.replace(PROBE, url=url, headers={"Authorization": f"Bearer {token}"})
+    outcome = platform.parse(sent, response)[0]
     if outcome.result == Result.OK:
         return unreadable(platform, response)
     if outcome.result in (Result.CONFIG, Result.RETRY):

@@ -19,7 +19,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from destinations.masking import masked
-from destinations.platforms import _rows, base
+from destinations.platforms import _reading, _rows, base
 from destinations.platforms._bigquery_example import SERVICE_ACCOUNT
 from destinations.platforms._names import NAMES
 from destinations.platforms.base import (
@@ -37,7 +37,8 @@ from destinations.platforms.base import (
 )
 
 TOKEN_URL = "https://oauth2.googleapis.com/token"  # noqa: S105
-SCOPE = "https://www.googleapis.com/auth/bigquery.insertdata"
+SCOPE = "https://www.googleapis.com/auth/bigquery.insertdata https://www.googleapis.com/auth/bigquery.readonly"
+"""The second reads the table's description for *Check connection*; what it may read, the role decides."""
 GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 TOKEN_SECONDS = 3600  # the most Google gives
 MAX_INSERT_ID = 128
@@ -170,8 +171,7 @@ class BigQuery(base.Platform):
             (item, encoder.encode({"insertId": insert_id(item.event_id), "json": _rows.row(item, self.key)}))
             for item in items
         ]
-        project, dataset, table = (quote(config.get(name, ""), safe="") for name in ("project_id", "dataset", "table"))
-        url = f"https://bigquery.googleapis.com/bigquery/v2/projects/{project}/datasets/{dataset}/tables/{table}/insertAll"
+        url = f"{_table_url(config)}/insertAll"
         headers = {"Authorization": f"Bearer {config.get(ACCESS_TOKEN, '')}", "Content-Type": "application/json"}
         requests = [
             Request(method="POST", url=url, headers=headers, items=tuple(item for item, _ in run),
@@ -204,6 +204,21 @@ class BigQuery(base.Platform):
         if result == Result.PERMANENT and count > 1:
             result = Result.SPLIT
         return [Outcome(result=result, detail=f"{said}; {advice}." if advice else said, after=after)] * count
+
+    def check(self, config: Config, now: datetime) -> Request | None:
+        """The table's description. Source: …/rest/v2/tables/get."""
+        headers = {"Authorization": f"Bearer {config.get(ACCESS_TOKEN, '')}"}
+        return Request(method="GET", url=_table_url(config), headers=headers, body=b"", items=())
+
+    def read_check(self, response: Response, config: Config) -> Outcome:
+        if _reading.is_good(response) and _reading.fields_of(response).get("kind") == "bigquery#table":
+            return _reading.good(f"Table {config.get('dataset', '')}.{config.get('table', '')} answers.")
+        return _reading.refused(self, response)
+
+
+def _table_url(config: Config) -> str:
+    project, dataset, table = (quote(config.get(name, ""), safe="") for name in ("project_id", "dataset", "table"))
+    return f"https://bigquery.googleapis.com/bigquery/v2/projects/{project}/datasets/{dataset}/tables/{table}"
 
 
 def _accepted(status: int, answer: Any, count: int) -> list[Outcome]:

@@ -15,7 +15,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from destinations.masking import masked
-from destinations.platforms import _rows, base
+from destinations.platforms import _reading, _rows, base
 from destinations.platforms._names import NAMES
 from destinations.platforms.base import Built, Config, Field, Item, Outcome, Request, Response, Result
 
@@ -158,9 +158,7 @@ class ClickHouse(base.Platform):
     def build(self, items: Sequence[Item], config: Config, now: datetime) -> Built:
         encoder = msgspec.json.Encoder()
         parts = [(item, encoder.encode(_rows.row(item, self.key))) for item in items]
-        headers = {"Content-Type": "application/x-ndjson", "X-ClickHouse-User": config.get("username") or "default"}
-        if password := config.get("password"):
-            headers["X-ClickHouse-Key"] = password  # not in the URL, which servers write to their logs
+        headers = {"Content-Type": "application/x-ndjson"} | _login(config)
         requests = []
         for run in base.chunks(parts, self.batch_limit, self.max_body_bytes):
             batch = tuple(item for item, _ in run)
@@ -191,12 +189,39 @@ class ClickHouse(base.Platform):
         detail = f"{said}; {advice}." if advice else said
         return [Outcome(result=result, detail=detail, after=after)] * count
 
+    def check(self, config: Config, now: datetime) -> Request | None:
+        """Whether the table exists: whoever may INSERT may know. A GET is read-only to the server. Source: the
+        SQL reference, "EXISTS".
+        """
+        query = {"database": config.get("database") or "default", "query": f"EXISTS TABLE {_table(config)}"}
+        url = f"{config.get('url', '').rstrip('/')}/?{urlencode(query, quote_via=quote)}"
+        return Request(method="GET", url=url, headers=_login(config), body=b"", items=())
+
+    def read_check(self, response: Response, config: Config) -> Outcome:
+        if _reading.is_good(response) and _code(response) is None:
+            if response.body.strip() == b"1":
+                return _reading.good(f"Table {config.get('table', '')} answers.")
+            if response.body.strip() == b"0":
+                return _reading.bad(f"There is no table {config.get('table', '')}: {_ADVICE_TABLE}.")
+        return _reading.refused(self, response)
+
+
+def _login(config: Config) -> dict[str, str]:
+    """Not in the URL, which servers write to their logs."""
+    headers = {"X-ClickHouse-User": config.get("username") or "default"}
+    if password := config.get("password"):
+        headers["X-ClickHouse-Key"] = password
+    return headers
+
+
+def _table(config: Config) -> str:
+    return ".".join(f"`{part}`" for part in config.get("table", "").split("."))
+
 
 def _url(config: Config, items: Sequence[Item]) -> str:
-    table = ".".join(f"`{part}`" for part in config.get("table", "").split("."))
     query = {
         "database": config.get("database") or "default",
-        "query": f"INSERT INTO {table} FORMAT JSONEachRow",
+        "query": f"INSERT INTO {_table(config)} FORMAT JSONEachRow",
         **SETTINGS,
         # The same batch sent again within the table's window is not inserted twice.
         "insert_deduplication_token": _rows.batch_hash(items),

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from destinations.platforms import base
+from destinations.platforms import _reading, base
 from destinations.platforms._customerio_answers import outcomes_of
 from destinations.platforms._customerio_values import (
     MAX_ID,
@@ -165,6 +165,24 @@ class CustomerIo(base.Platform):
     def parse(self, request: Request, response: Response) -> list[Outcome]:
         """Track names the refused entries; Pipelines, in strict mode, refuses the request."""
         return outcomes_of(request, response)
+
+    # The Pipelines API documents nothing that only reads.
+    def check(self, config: Config, now: datetime) -> Request | None:
+        """Where the account is kept, asked with the Track API's keys. Source: "Find your account region"."""
+        if config.get("api") == "pipelines":
+            return None
+        host = "-eu" if config.get("region") == "eu" else ""
+        headers = {"Authorization": _basic(config.get("site_id", ""), config.get("api_key", ""))}
+        url = f"https://track{host}.customer.io/api/v1/accounts/region"
+        return Request(method="GET", url=url, headers=headers, body=b"", items=())
+
+    def read_check(self, response: Response, config: Config) -> Outcome:
+        region, expected = _reading.fields_of(response).get("region"), config.get("region") or "us"
+        if not _reading.is_good(response) or not isinstance(region, str):
+            return _reading.refused(self, response)
+        if region != expected:
+            return _reading.bad(f"The account is kept in the region {_reading.text(region, 20)}: choose it.")
+        return _reading.good("Customer.io takes the keys, and the region is right.")
 
 
 def _basic(user: str, password: str) -> str:

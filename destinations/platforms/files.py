@@ -21,7 +21,7 @@ from urllib.parse import quote
 import msgspec
 
 from destinations.masking import masked
-from destinations.platforms import _rows, base
+from destinations.platforms import _reading, _rows, base
 from destinations.platforms._names import NAMES
 from destinations.platforms.base import Built, Config, Field, Item, Outcome, Request, Response, Result, Skip
 
@@ -170,6 +170,32 @@ class Files(base.Platform):
         said = masked(f"{what} answered {status}: {code or 'no reason given'} {reason}".strip(), cap=260)
         return [Outcome(result=result, detail=f"{said}; {advice}." if advice else said, after=after)] * count
 
+    def check(self, config: Config, now: datetime) -> Request | None:
+        """Locally whether a file can be written. Of a storage the first key below the folder: nothing tells without
+        writing whether a key may write. Source: API_ListObjectsV2.
+        """
+        prefix = config.get("prefix") or "events"
+        if config.get("target") != "s3":
+            return Request(method="CHECK", url=f"file:///{prefix}", headers={}, body=b"", items=())
+        if find_spec("botocore") is None:
+            return None  # `problems` says so
+        query = f"list-type=2&max-keys=1&prefix={quote(prefix + '/', safe='')}"
+        url = f"{_bucket_url(config)}?{query}"
+        headers = signed(url, {}, b"", config.get("region") or "us-east-1", config, now, "GET")
+        return Request(method="GET", url=url, headers=headers, body=b"", items=())
+
+    def read_check(self, response: Response, config: Config) -> Outcome:
+        """A storage knows the key before it says that it may not list: keys that may only write are the usual ones."""
+        if config.get("target") != "s3" and _reading.is_good(response):
+            return _reading.good(f"The folder {config.get('prefix') or 'events'} can be written.")
+        bucket, shows = config.get("bucket", ""), "whether it may write shows with the first file."
+        if _reading.is_good(response) and b"<ListBucketResult" in response.body:
+            return _reading.good(f"Bucket {bucket} answers and knows the access key; {shows}")
+        code = _CODE.search(response.body)
+        if response.status == 403 and code is not None and code[1] == b"AccessDenied":
+            return _reading.good(f"The storage knows the access key. It may not list {bucket}; {shows}")
+        return _reading.refused(self, response)
+
 
 def _by_status(status: int) -> Result:
     if 200 <= status < 300:
@@ -243,17 +269,20 @@ def _stored(items: tuple[Item, ...], body: bytes, config: Config, now: datetime)
     headers = {"Content-Type": CONTENT_TYPE}
     if config.get("target") != "s3":
         return Request(method="STORE", url=f"file:///{path}", headers=headers, body=body, items=items)
-    region = config.get("region") or "us-east-1"
-    endpoint = (config.get("endpoint") or f"https://s3.{region}.amazonaws.com").rstrip("/")
-    # The bucket in the path: all S3-compatible storages take that, not all of them a host per bucket.
-    url = f"{endpoint}/{config.get('bucket', '')}/{quote(path, safe='/~')}"
+    region, url = config.get("region") or "us-east-1", f"{_bucket_url(config)}/{quote(path, safe='/~')}"
     return Request(
         method="PUT", url=url, headers=signed(url, headers, body, region, config, now), body=body, items=items
     )
 
 
+def _bucket_url(config: Config) -> str:
+    """The bucket in the path: all S3-compatible storages take that, not all of them a host per bucket."""
+    endpoint = config.get("endpoint") or f"https://s3.{config.get('region') or 'us-east-1'}.amazonaws.com"
+    return f"{endpoint.rstrip('/')}/{config.get('bucket', '')}"
+
+
 def signed(
-    url: str, headers: dict[str, str], body: bytes, region: str, config: Config, now: datetime
+    url: str, headers: dict[str, str], body: bytes, region: str, config: Config, now: datetime, method: str = "PUT"
 ) -> dict[str, str]:
     """`headers` with those of AWS Signature Version 4. botocore's signer, with the time handed in instead of read."""
     from botocore.auth import S3SigV4Auth
@@ -262,7 +291,7 @@ def signed(
 
     keys = Credentials(config.get("access_key_id", ""), config.get("secret_access_key", ""))
     signer = S3SigV4Auth(keys, "s3", region)
-    request = AWSRequest(method="PUT", url=url, headers=headers, data=body)
+    request = AWSRequest(method=method, url=url, headers=headers, data=body)
     request.context["timestamp"] = now.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
     # What S3SigV4Auth.add_auth does, but for reading the clock.
     signer._modify_request_before_signing(request)

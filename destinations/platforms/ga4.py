@@ -18,7 +18,7 @@ from urllib.parse import quote
 import msgspec
 
 from destinations.platforms import _ga4_params as ga4
-from destinations.platforms import base
+from destinations.platforms import _reading, base
 from destinations.platforms._ga4_answers import validated
 from destinations.platforms._ga4_user import protected, user_data
 from destinations.platforms._names import NAMES, by_native, snake, words
@@ -187,6 +187,22 @@ class Ga4(base.Platform):
         else:
             outcome = Outcome(result=Result.SPLIT if count > 1 else Result.PERMANENT, detail=detail)
         return [outcome] * count
+
+    def check(self, config: Config, now: datetime) -> Request | None:
+        """A made-up page view for the validation server, which records nothing. It looks at the shape alone; Google
+        tells nobody whether a secret is right. Source: "Validating events".
+        """
+        ids = {"client_id": "1234567890.1234567890", "app_instance_id": "0" * 32}
+        built = self.build([_reading.made_up(now, properties=ids)], {**config, TEST: "1"}, now)
+        return next((msgspec.structs.replace(one, items=()) for one in built.requests), None)
+
+    def read_check(self, response: Response, config: Config) -> Outcome:
+        if _reading.is_good(response) and _reading.fields_of(response).get("validationMessages") == []:
+            return _reading.good(
+                "Google's validation server finds nothing wrong with the shape of an event. Whether measurement ID and "
+                "API secret are right Google tells nobody: look for events in Google Analytics → Realtime."
+            )
+        return _reading.refused(self, response, "/debug/mp/collect")
 
 
 def _settings(config: Config, now: datetime) -> _Settings:

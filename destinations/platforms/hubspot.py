@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from destinations.platforms import _oauth, base
+from destinations.platforms import _oauth, _reading, base
 from destinations.platforms._hubspot_answers import UPSERT, contact_errors, refused
 from destinations.platforms._hubspot_values import (
     PROPERTIES,
@@ -135,8 +135,8 @@ class HubSpot(base.Platform):
             else:
                 parts.append((item, msgspec.json.encode(made[0])))
                 contacts.append(made[1])
-        token, version = config.get("access_token") or config.get(base.ACCESS_TOKEN, ""), config.get("api_version")
-        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        version = config.get("api_version")
+        headers = {"Authorization": f"Bearer {_token(config)}", "Content-Type": "application/json"}
         crm = f"{HOST}/crm/v3/objects" if version in (None, "", VERSION) else f"{HOST}/crm/objects/{version}"
         requests: list[Request] = []
         at = 0
@@ -206,6 +206,24 @@ class HubSpot(base.Platform):
         if is_fine:  # sending again is harmless: the address and the uuid tell HubSpot what it has
             return [Outcome(result=Result.RETRY, detail=f"HubSpot answered {status} and confirmed nothing.")] * count
         return [refused(request, response, answer if isinstance(answer, dict) else {})] * count
+
+    def check(self, config: Config, now: datetime) -> Request | None:
+        """The account's details, which any token may read. Source: "Account information API"."""
+        url = f"{HOST}/account-info/{config.get('api_version') or VERSION}/details"
+        headers = {"Authorization": f"Bearer {_token(config)}"}
+        return Request(method="GET", url=url, headers=headers, body=b"", items=())
+
+    def read_check(self, response: Response, config: Config) -> Outcome:
+        hub, expected = _reading.text(_reading.fields_of(response).get("portalId")), config.get("portal_id", "")
+        if not _reading.is_good(response) or not hub:
+            return _reading.refused(self, response, token=_token(config))
+        if expected and hub != expected:  # the names of the events would be another account's
+            return _reading.bad(f"The token is of HubSpot account {hub}, the Hub ID says {expected}: correct it.")
+        return _reading.good(f"HubSpot account {hub} answers.")
+
+
+def _token(config: Config) -> str:
+    return config.get("access_token") or config.get(base.ACCESS_TOKEN, "")
 
 
 def _upserts(

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from destinations.masking import masked
-from destinations.platforms import base
+from destinations.platforms import _reading, base
 from destinations.platforms._names import NAMES, by_native, words
 from destinations.platforms._pinterest_data import CUSTOM, custom_data, protected, user_data, with_texts
 from destinations.platforms.base import Built, Config, Field, Item, Outcome, Request, Response, Result, Skip
@@ -184,6 +184,21 @@ class Pinterest(base.Platform):
             # "Not all events were successfully processed": some were, and an offline one sent again counts twice.
             return [_row(row) for row in rows]
         return [_refused(status, answer, response, count)] * count
+
+    def check(self, config: Config, now: datetime) -> Request | None:
+        """A made-up event with `test=true`, which records nothing: a conversion token may read no ad account. Source:
+        API v5, events/create, "test".
+        """
+        nobody = _reading.made_up(now, email="check@example.com")
+        (request,) = self.build([nobody], {**config, base.TEST: "1", "action_source": "web"}, now).requests
+        return msgspec.structs.replace(request, items=())
+
+    def read_check(self, response: Response, config: Config) -> Outcome:
+        if _reading.is_good(response) and "num_events_received" in _reading.fields_of(response):
+            return _reading.good(
+                f"Ad account {config.get('ad_account_id', '')} took a test event and recorded nothing."
+            )
+        return _reading.refused(self, response)
 
 
 def _row(row: Any) -> Outcome:

@@ -174,6 +174,8 @@ class Quora(base.Platform):
         result, advice = known or (Result.SPLIT if count > 1 else Result.PERMANENT, REFUSED)
         return [Outcome(result=result, detail=masked(f"{advice}. Quora {status}: {said}", cap=300))] * count
 
+    # No check: Quora documents nothing that reads, and no way to send an event that does not count.
+
 
 def _taken(status: int, answer: dict[str, Any], count: int, after: float | None) -> list[Outcome]:
     rows, errored = answer.get("events"), answer.get("events_errored")

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from destinations.platforms import base, identity
+from destinations.platforms import _reading, base, identity
 from destinations.platforms._contents import Content, contents_of, ids_of
 from destinations.platforms._names import NAMES, by_native, words
 from destinations.platforms._reddit_answers import Login, outcomes, user_agent, uses_oauth
@@ -178,6 +178,22 @@ class Reddit(base.Platform):
     def parse(self, request: Request, response: Response) -> list[Outcome]:
         """Reddit takes or refuses a request as a whole and does not say which event was wrong."""
         return [outcomes(request, response)] * len(request.items)
+
+    def check(self, config: Config, now: datetime) -> Request | None:
+        """Who logged in; a conversion access token opens nothing that reads. Source: docs/v3, "Me"."""
+        if not uses_oauth(config):
+            return None
+        headers = {"Authorization": f"Bearer {config.get(base.ACCESS_TOKEN, '')}", "User-Agent": user_agent(config)}
+        url = f"https://ads-api.reddit.com/api/{config.get('api_version') or VERSION}/me"
+        return Request(method="GET", url=url, headers=headers, body=b"", items=())
+
+    def read_check(self, response: Response, config: Config) -> Outcome:
+        """The scope of sending may not read this: Reddit refuses that with 403, and has known the login by then."""
+        if (_reading.is_good(response) and isinstance(response.json(), dict)) or response.status == 403:
+            return _reading.good(
+                "Reddit takes the login; whether it may write to the pixel shows with the first event."
+            )
+        return _reading.refused(self, response)
 
 
 @lru_cache(maxsize=4096)

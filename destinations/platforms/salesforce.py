@@ -19,10 +19,10 @@ from datetime import date, datetime
 
 from oauthlib.oauth2 import BackendApplicationClient
 
+from destinations.platforms import _reading, base
 from destinations.platforms import _salesforce_answers as answers
 from destinations.platforms import _salesforce_records as records
 from destinations.platforms import _salesforce_requests as requests
-from destinations.platforms import base
 from destinations.platforms._names import NAMES
 from destinations.platforms._salesforce_records import EVENT_OBJECT, Choice
 from destinations.platforms._salesforce_requests import VERSION
@@ -181,6 +181,20 @@ class Salesforce(base.Platform):
             run.add(item, *part)
         run.close(built.requests)
         return built
+
+    # --- Asking ---------------------------------------------------------------------------------------
+    def check(self, config: Config, now: datetime) -> Request | None:
+        """What the API version offers, which needs a session and no more. Source: "Resources by Version"."""
+        instance = config.get("oauth.instance_url") or config.get("instance_url", "").rstrip("/")
+        url = f"{instance}/services/data/v{config.get('api_version') or VERSION}"
+        headers = {"Authorization": f"Bearer {config.get(base.ACCESS_TOKEN, '')}"}
+        return Request(method="GET", url=url, headers=headers, body=b"", items=())
+
+    def read_check(self, response: Response, config: Config) -> Outcome:
+        if _reading.is_good(response) and "sobjects" in _reading.fields_of(response):
+            org = config.get("instance_url", "").removeprefix("https://").rstrip("/")
+            return _reading.good(f"{org} answers.")
+        return _reading.refused(self, response)
 
     # --- Reading ------------------------------------------------------------------------------------
     def parse(self, request: Request, response: Response) -> list[Outcome]:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import msgspec
 
 from destinations.masking import masked
-from destinations.platforms import base, identity
+from destinations.platforms import _reading, base, identity
 from destinations.platforms._names import by_native, words
 from destinations.platforms._snapchat_data import CURRENCIES, RULES, custom_data, user_data
 from destinations.platforms.base import Built, Config, Field, Item, Outcome, Request, Response, Result, Skip
@@ -147,10 +147,7 @@ class Snapchat(base.Platform):
                 skipped.append(event)
             else:
                 parts.append((item, msgspec.json.encode(event)))
-        url = f"https://tr.snapchat.com/{config.get('api_version') or VERSION}/{config.get('pixel_id', '')}/events"
-        if config.get(base.TEST):
-            url += "/validate"
-        url += f"?access_token={quote(config.get('access_token', ''), safe='~=')}"  # taken nowhere else
+        url = _url(config, "/validate" if config.get(base.TEST) else "")
         headers = {"Content-Type": "application/json"}
         runs = base.chunks(parts, self.batch_limit, self.max_body_bytes)
         return Built(skipped=skipped, requests=[
@@ -213,6 +210,22 @@ class Snapchat(base.Platform):
         if result != Result.PERMANENT:
             return [Outcome(result=result, detail=detail)] * count
         return [Outcome(result=Result.TOO_OLD if code == "too_old" else result, detail=detail, reason=code)]
+
+    def check(self, config: Config, now: datetime) -> Request | None:
+        """How many test events came in the last hour. Source: Verify Set Up, "Test Event Stats"."""
+        return Request(method="GET", url=_url(config, "/validate/stats"), headers={}, body=b"", items=())
+
+    def read_check(self, response: Response, config: Config) -> Outcome:
+        answer = response.json()
+        said = str(answer.get("status")).upper() if isinstance(answer, dict) else ""
+        if _reading.is_good(response) and isinstance(answer, dict | list) and said not in ("INVALID", "FAILED"):
+            return _reading.good(f"Pixel {config.get('pixel_id', '')} answers.")
+        return _reading.refused(self, response)
+
+
+def _url(config: Config, rest: str) -> str:
+    url = f"https://tr.snapchat.com/{config.get('api_version') or VERSION}/{config.get('pixel_id', '')}/events{rest}"
+    return f"{url}?access_token={quote(config.get('access_token', ''), safe='~=')}"  # taken nowhere else
 
 
 def _slot_lines(config: Config) -> list[str]:

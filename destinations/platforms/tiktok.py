@@ -8,11 +8,11 @@ import re
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlencode
 
 import msgspec
 
-from destinations.platforms import base, identity
+from destinations.platforms import _reading, base, identity
 from destinations.platforms._contents import contents_of, ids_of
 from destinations.platforms._names import by_native, words
 from destinations.platforms._tiktok_answers import outcomes
@@ -21,6 +21,7 @@ from events.payload import Payload
 
 VERSION = "v1.3"
 MAX_AGE = timedelta(days=7)  # ours: the vendor names none, and attributes a click for 7 days unless told otherwise
+NO_PERMISSION = 40001
 MAX_AGE_MS = MAX_AGE // timedelta(milliseconds=1)
 
 EVENTS = by_native({
@@ -113,6 +114,9 @@ class TikTok(base.Platform):
         Field(name="limited_data_use", label="Limited Data Use", default="no_consent",
               help="For US state privacy laws; TikTok applies it to people who live there",
               choices=(("no_consent", "For people who refused marketing"), ("on", "For everybody"), ("off", "Off"))),
+        Field(name="advertiser_id", label="Advertiser ID", pattern=r"\d{10,25}", example="7012345678901234567",
+              help="TikTok Ads Manager: aadvid= in the address. Only to check the connection, with a token of an app "
+                   "that may read pixels; one from Events Manager may only send"),
         Field(name="api_version", label="API version", pattern=r"v\d\.\d", default=VERSION, help="Such as v1.3"),
     )  # fmt: skip
 
@@ -177,6 +181,33 @@ class TikTok(base.Platform):
     def parse(self, request: Request, response: Response) -> list[Outcome]:
         """A bad event refuses the whole request; a message like `Batch.0.properties.value: …` names it."""
         return outcomes(len(request.items), response) or super().parse(request, response)
+
+    def check(self, config: Config, now: datetime) -> Request | None:
+        """The pixel in the advertiser's list. Source: portal/docs?id=1740858697598978, "Get pixels"."""
+        advertiser = config.get("advertiser_id", "")
+        if not advertiser or (config.get("event_source") or "web") != "web":
+            return None  # an event set or an app is in no list of pixels
+        query = urlencode({"advertiser_id": advertiser, "code": config.get("pixel_code", "")})
+        url = f"https://business-api.tiktok.com/open_api/{config.get('api_version') or VERSION}/pixel/list/?{query}"
+        headers = {"Access-Token": config.get("access_token", "")}
+        return Request(method="GET", url=url, headers=headers, body=b"", items=())
+
+    def read_check(self, response: Response, config: Config) -> Outcome:
+        answer = _reading.fields_of(response)
+        data, code = answer.get("data"), answer.get("code")
+        if _reading.is_good(response) and code == 0 and isinstance(data, dict):
+            pixels = _reading.objects(data.get("pixels"))
+            pixel = next((one for one in pixels if one.get("pixel_code") == config.get("pixel_code")), None)
+            if pixel is None:
+                return _reading.bad("Check the pixel ID: the advertiser has no such pixel.")
+            return _reading.good(f"Pixel{_reading.quoted(pixel.get('pixel_name'))} answers.")
+        if code == NO_PERMISSION:
+            said = _reading.text(answer.get("message"), 200)
+            return _reading.bad(
+                "TikTok knows the token, but it may not list this advertiser's pixels: check the advertiser ID. One "
+                f"from Events Manager may send all the same. TikTok {code}: {said}"
+            )
+        return _reading.refused(self, response)
 
 
 def _lacks(item: Item, event: dict[str, Any], source: str) -> Skip | None:

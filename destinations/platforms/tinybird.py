@@ -6,15 +6,16 @@ data source `<name>_quarantine`, and the answer counts such rows without naming 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import msgspec
 
 from destinations.masking import masked
-from destinations.platforms import _rows, base
+from destinations.platforms import _reading, _rows, base
 from destinations.platforms._names import NAMES
 from destinations.platforms.base import Built, Config, Field, Item, Outcome, Request, Response, Result
 
@@ -49,6 +50,8 @@ ERRORS: dict[int, tuple[Result, str]] = {
     413: (Result.PERMANENT, "the request is larger than the plan allows"),
 }
 """Status → what becomes of the batch, and what to do about it. A 400 depends on its message, see `_refused`."""
+
+_MAY_NOT_READ = re.compile(r"DATASOURCES?:READ|not enough permissions", re.IGNORECASE)
 
 
 class Tinybird(base.Platform):
@@ -108,6 +111,25 @@ class Tinybird(base.Platform):
             result = Result.SPLIT
         said = masked(f"Tinybird {status}: {message}", cap=260)
         return [Outcome(result=result, detail=f"{said}; {advice}." if advice else said, after=after)] * count
+
+    def check(self, config: Config, now: datetime) -> Request | None:
+        """The data source's description, which needs DATASOURCE:READ. Source: …/docs/api-reference/datasource-api."""
+        url = f"{config.get('api_host', '').rstrip('/')}/v0/datasources/{quote(config.get('data_source', ''), safe='')}"
+        headers = {"Authorization": f"Bearer {config.get('token', '')}"}
+        return Request(method="GET", url=url, headers=headers, body=b"", items=())
+
+    def read_check(self, response: Response, config: Config) -> Outcome:
+        """A token that may only append is the usual one: Tinybird knows it by the time it says that it may not read."""
+        name, answer = config.get("data_source", ""), _reading.fields_of(response)
+        if _reading.is_good(response) and answer.get("name") == name:
+            return _reading.good(f"Data source {name} answers.")
+        if response.status == 403 and _MAY_NOT_READ.search(str(answer.get("error"))):
+            return _reading.good(
+                f"Tinybird knows the token. It may not read {name}; whether it may append, the first row shows."
+            )
+        if response.status == 404:
+            return _reading.bad(f"Tinybird has no data source {name}: deploy it, or correct its name or the API host.")
+        return _reading.refused(self, response)
 
 
 def _accepted(status: int, answer: dict[str, Any], count: int) -> Outcome:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from destinations.platforms import base
+from destinations.platforms import _reading, base
 from destinations.platforms._names import NAMES, snake
 from destinations.platforms.base import Built, Config, Field, Item, Outcome, Request, Response, Result, Skip
 from destinations.signing import keys_of, signature
@@ -60,7 +60,6 @@ class Webhook(base.Platform):
 
     def build(self, items: Sequence[Item], config: Config, now: datetime) -> Built:
         built = Built(requests=[], skipped=[])
-        keys, extra = keys_of(config.get("secret", "")), _headers(config)
         for item in items:
             kind = _type(item)
             if not _TYPE.fullmatch(kind):
@@ -68,14 +67,7 @@ class Webhook(base.Platform):
                 built.skipped.append(Skip(item=item, reason="invalid", detail=detail))
                 continue
             body = msgspec.json.encode(base.with_overrides(_message(item, kind), item, self.key))
-            message_id, timestamp = webhook_id(item.event_id), str(int(now.timestamp()))
-            signed = f"{message_id}.{timestamp}.".encode() + body
-            headers = extra | {
-                "Content-Type": "application/json",
-                "webhook-id": message_id,
-                "webhook-timestamp": timestamp,
-                "webhook-signature": " ".join(signature(key, signed) for key in keys),
-            }
+            headers = _signed(webhook_id(item.event_id), body, config, now)
             built.requests.append(
                 Request(method="POST", url=config.get("url", ""), headers=headers, body=body, items=(item,))
             )
@@ -98,6 +90,32 @@ class Webhook(base.Platform):
             after = base.retry_after(response)
             outcome = Outcome(result=Result.RETRY, detail=f"The endpoint answered {status}.", after=after)
         return [outcome] * count
+
+    def check(self, config: Config, now: datetime) -> Request | None:
+        """A signed message of the type `ping`, as nothing else tells whether the receiver takes the signature. It is no
+        event's type, and carries none.
+        """
+        moment = now.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        data = {"message": "TrackStack checks the connection. This is no event."}
+        body = msgspec.json.encode({"type": "ping", "timestamp": moment, "data": data})
+        headers = _signed(f"ping_{int(now.timestamp())}", body, config, now)
+        return Request(method="POST", url=config.get("url", ""), headers=headers, body=body, items=())
+
+    def read_check(self, response: Response, config: Config) -> Outcome:
+        if _reading.is_good(response):
+            return _reading.good("The endpoint took a signed ping.")
+        return _reading.refused(self, response)
+
+
+def _signed(message_id: str, body: bytes, config: Config, now: datetime) -> dict[str, str]:
+    timestamp = str(int(now.timestamp()))
+    signed = f"{message_id}.{timestamp}.".encode() + body
+    return _headers(config) | {
+        "Content-Type": "application/json",
+        "webhook-id": message_id,
+        "webhook-timestamp": timestamp,
+        "webhook-signature": " ".join(signature(key, signed) for key in keys_of(config.get("secret", ""))),
+    }
 
 
 def webhook_id(event_id: str) -> str:

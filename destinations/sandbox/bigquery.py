@@ -24,7 +24,10 @@ from destinations.sandbox.base import Answer, NotJson, Refused, Request, Vendor,
 TOKEN_PATH = "/token"  # noqa: S105
 TOKEN_URL = "https://oauth2.googleapis.com/token"  # noqa: S105
 GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
-SCOPES = {f"https://www.googleapis.com/auth/{name}" for name in ("bigquery", "bigquery.insertdata", "cloud-platform")}
+SCOPES = {
+    f"https://www.googleapis.com/auth/{name}"
+    for name in ("bigquery", "bigquery.insertdata", "bigquery.readonly", "cloud-platform")
+}
 ACCOUNT = "trackstack@acme-analytics-1042.iam.gserviceaccount.com"
 PUBLIC_KEY = """\
 -----BEGIN PUBLIC KEY-----
@@ -92,6 +95,21 @@ class BigQuery(Vendor):
             stopped = [i for i in range(len(root["rows"])) if i not in wrong]
             errors += [{"index": i, "errors": [_row_error("stopped", "", "")]} for i in stopped]
         return _inserted(errors, len(root["rows"]))
+
+    def look(self, request: Request, now: float) -> Answer | None:
+        """The description of a table."""
+        found = PATH.fullmatch(f"{request.path}/insertAll")
+        if found is None or request.method != "GET":
+            return None
+        _check_access(request)
+        project, dataset, table = found.groups()
+        for kind, name, whole in (("Dataset", dataset, f"{project}:{dataset}"),
+                                  ("Table", table, f"{project}:{dataset}.{table}")):  # fmt: skip
+            if "missing" in name:
+                return fail(404, "notFound", f"Not found: {kind} {whole}", "NOT_FOUND")
+        reference = {"projectId": project, "datasetId": dataset, "tableId": table}
+        return Answer.of(200, {"kind": "bigquery#table", "id": f"{project}:{dataset}.{table}", "type": "TABLE",
+                               "tableReference": reference})  # fmt: skip
 
     def ids(self, request: Request) -> list[tuple[str, ...]]:
         if request.path == TOKEN_PATH:

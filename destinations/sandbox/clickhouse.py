@@ -16,6 +16,7 @@ from destinations.sandbox.base import Answer, NotJson, Refused, Request, Vendor
 
 NAME = r"(?:`[A-Za-z_]\w*`|[A-Za-z_]\w*)"
 INSERT = re.compile(rf"INSERT INTO ({NAME}(?:\.{NAME})?) FORMAT JSONEachRow", re.ASCII)
+EXISTS = re.compile(rf"EXISTS TABLE ({NAME}(?:\.{NAME})?)", re.ASCII)
 FLAG = re.compile(r"0|1|true|false")
 SETTINGS: dict[str, re.Pattern[str]] = {
     "async_insert": FLAG,
@@ -72,6 +73,21 @@ class ClickHouse(Vendor):
             _check_row(row, number, request.parameters)
         summary = f'{{"read_rows":"{len(rows)}","written_rows":"{len(rows)}","written_bytes":"{len(request.body)}"}}'
         return Answer(200, b"", {"X-ClickHouse-Summary": summary, "X-ClickHouse-Query-Id": f"sandbox-{table}"})
+
+    def look(self, request: Request, now: float) -> Answer | None:
+        """EXISTS TABLE, which a table that is not there answers as well."""
+        found = EXISTS.fullmatch(request.parameters.get("query", ""))
+        if request.path != "/" or found is None:
+            return None
+        _check_login(request)
+        if unknown := request.parameters.keys() - {"query", "database"}:
+            return fail(115, f"Setting {min(unknown)} is neither a builtin setting nor started with the prefix")
+        *named, table = found[1].replace("`", "").split(".")
+        database = named[0] if named else request.parameters.get("database", "default")
+        if "missing" in request.parameters.get("database", ""):
+            return fail(81, f"Database {database} does not exist")
+        is_there = "missing" not in database and "missing" not in table
+        return Answer(200, b"1\n" if is_there else b"0\n", {"Content-Type": "text/tab-separated-values; charset=UTF-8"})
 
     def ids(self, request: Request) -> list[tuple[str, ...]]:
         return [(row["event_id"],) for row in _rows.lines_of(request.body)]

@@ -23,6 +23,7 @@ from destinations.sandbox import checks
 from destinations.sandbox.base import Answer, NotJson, Refused, Request, Vendor, read_json
 from destinations.sandbox.checks import Check, Fault
 
+REGION_PATH = "/api/v1/accounts/region"
 TRACK_PATH, PIPELINES_PATH = "/api/v2/batch", "/v1/batch"
 MOST_BYTES = 500_000
 MOST_BYTES_OF_AN_ENTRY = 32_000
@@ -142,6 +143,14 @@ class CustomerIo(Vendor):
             if faulty := look_at_call(entry, now):
                 raise refuse(400, faulty[0].kind, _field(faulty[0]), faulty[0].text)
         return Answer.of(200, {})
+
+    def look(self, request: Request, now: float) -> Answer | None:
+        """The account's region, which is the US."""
+        if request.path != REGION_PATH or request.method != "GET":
+            return None
+        _check_keys(request, is_track=True)
+        return Answer.of(200, {"url": "https://track.customer.io", "data_center": "us", "region": "us",
+                               "environment_id": 3})  # fmt: skip
 
     def ids(self, request: Request) -> list[tuple[str, ...]]:
         """Of the events that were taken. One that was refused in a batch of Track is none of them."""

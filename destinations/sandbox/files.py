@@ -27,6 +27,7 @@ CREDENTIAL = re.compile(
 )
 SIGNED = {"host", "x-amz-content-sha256", "x-amz-date"}
 KEY = re.compile(r"/([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/((?:[\w=.-]+/)*date=\d{4}-\d\d-\d\d/[0-9a-f]{32,64}\.parquet)")
+BUCKET = re.compile(r"/([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/?")
 LOCAL = re.compile(r"/(?:[\w=.-]+/)*date=\d{4}-\d\d-\d\d/[0-9a-f]{32,64}\.parquet")
 SKEW = 900
 PARQUET_TYPE = "application/vnd.apache.parquet"
@@ -61,6 +62,24 @@ class Files(Vendor):
             raise Refused(fail(400, "InvalidArgument", f"the sandbox wants {PARQUET_TYPE}"))
         _table(request.body)
         return Answer(200, b"", {"ETag": f'"{sha256(request.body).hexdigest()[:32]}"'})
+
+    def look(self, request: Request, now: float) -> Answer | None:
+        """ListObjectsV2 of an empty bucket."""
+        found = BUCKET.fullmatch(request.path)
+        if request.method != "GET" or found is None:
+            return None
+        _check_signature(request, now)
+        asked = request.parameters
+        if asked.get("list-type") != "2" or asked.keys() - {"list-type", "max-keys", "prefix"}:
+            return fail(400, "InvalidArgument", "Invalid query parameter")
+        if "missing" in found[1]:
+            return fail(404, "NoSuchBucket", "The specified bucket does not exist")
+        body = (
+            '<?xml version="1.0" encoding="UTF-8"?><ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
+            f"<Name>{found[1]}</Name><KeyCount>0</KeyCount><MaxKeys>1</MaxKeys><IsTruncated>false</IsTruncated>"
+            "</ListBucketResult>"
+        )
+        return Answer(200, body.encode(), {"Content-Type": "application/xml"})
 
     def ids(self, request: Request) -> list[tuple[str, ...]]:
         return [(event_id,) for event_id in _table(request.body).column("event_id").to_pylist()]

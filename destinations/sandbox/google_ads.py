@@ -592,7 +592,7 @@ def _search(request: Request, version: int, customer: str) -> Answer:
             {"conversionAction": {"resourceName": f"customers/{customer}/conversionActions/{key}", "id": key,
                                   "name": name, "status": status}}
             for key, name, kind, status in ACTIONS
-            if "type = 'UPLOAD_CLICKS'" not in query or (kind == "UPLOAD_CLICKS" and status != "REMOVED")
+            if "type = 'UPLOAD_CLICKS'" not in found[0] or (kind == "UPLOAD_CLICKS" and status != "REMOVED")
         ]  # fmt: skip
     return Answer.of(200, {"results": rows, "fieldMask": mask, "queryResourceConsumption": "232"})
 

@@ -22,6 +22,7 @@ from destinations.sandbox.checks import Check, Fault
 
 EVENTS_PATH = re.compile(r"/events/(v3|20\d\d-(03|09))/send/batch")
 CONTACTS_PATH = re.compile(r"/crm/(v3/objects|objects/20\d\d-(03|09))/contacts/batch/upsert")
+DETAILS_PATH = re.compile(r"/account-info/(v3|20\d\d-(03|09))/details")
 TOKEN_PATH = "/oauth/v1/token"  # noqa: S105
 MOST_EVENTS = 500
 MOST_CONTACTS = 100
@@ -107,6 +108,17 @@ class HubSpot(Vendor):
             _refuse_events(_read_inputs(request, MOST_EVENTS), now)
             return Answer(204)
         return _upserted(_read_inputs(request, MOST_CONTACTS), now)
+
+    def look(self, request: Request, now: float) -> Answer | None:
+        """The details of the account, which is always the one of the form's example."""
+        if not DETAILS_PATH.fullmatch(request.path) or request.method != "GET":
+            return None
+        _check_token(request)
+        details = {
+            "portalId": 12345678, "accountType": "STANDARD", "timeZone": "Europe/Berlin", "companyCurrency": "EUR",
+            "utcOffset": "+01:00", "uiDomain": "app.hubspot.com", "dataHostingLocation": "eu1",
+        }  # fmt: skip
+        return Answer.of(200, details)
 
     def ids(self, request: Request) -> list[tuple[str, ...]]:
         if request.path == TOKEN_PATH:

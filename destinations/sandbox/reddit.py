@@ -21,6 +21,7 @@ from destinations.sandbox.base import Answer, NotJson, Refused, Request, Vendor,
 from destinations.sandbox.checks import Check, Fault
 
 TOKEN_PATH = "/api/v1/access_token"  # noqa: S105
+ME_PATH = "/api/v3/me"
 PATH = re.compile(r"/api/v3/pixels/(?P<pixel>[at]2_[a-z0-9]{4,32})/conversion_events")
 TOKEN = re.compile(r"[A-Za-z0-9._-]{20,4096}")
 # Reddit turns away the names that libraries give themselves.
@@ -107,6 +108,16 @@ class Reddit(Vendor):
                 # Without an index: which of them it was is for the sender to find out.
                 raise Refused(fail(400, f"{fault.path.strip('/').replace('/', '.') or 'event'}: {fault.text}"))
         return Answer.of(200, {"data": {"message": f"Successfully processed {len(events)} conversion events."}})
+
+    def look(self, request: Request, now: float) -> Answer | None:
+        """Who logged in."""
+        if request.path != ME_PATH or request.method != "GET":
+            return None
+        agent = request.headers.get("user-agent", "")
+        if not agent or GENERIC_AGENT.match(agent):
+            return fail(429, "Too Many Requests")
+        _check_token(request.bearer or "")
+        return Answer.of(200, {"data": {"id": "t2_example", "username": "example"}})
 
     def ids(self, request: Request) -> list[tuple[str, ...]]:
         """Pixel, type with the custom name, channel and conversion id."""

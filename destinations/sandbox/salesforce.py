@@ -101,6 +101,16 @@ class Salesforce(Vendor):
             _check_shape(record, operation, found["object"], found["field"])
         return Answer.of(200, _results(records, operation, found["field"], request))
 
+    def look(self, request: Request, now: float) -> Answer | None:
+        """The resources of a version."""
+        found = re.fullmatch(r"/services/data/v(\d\d\.\d)/?", request.path)
+        if found is None or request.method != "GET":
+            return None
+        _check_version(found[1], is_upsert=False)
+        _check_session(request)
+        names = ("sobjects", "query", "search", "limits", "composite", "recent")
+        return Answer.of(200, {name: f"/services/data/v{found[1]}/{name}" for name in names})
+
     def ids(self, request: Request) -> list[tuple[str, ...]]:
         """Object and event id; people have none: writing one again is no repetition."""
         if request.path == TOKEN_PATH:

@@ -13,6 +13,7 @@ token is accepted. A pixel id that starts with 404 does not exist.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from destinations.sandbox import checks
@@ -20,6 +21,7 @@ from destinations.sandbox.base import Answer, NotJson, Refused, Request, Vendor,
 from destinations.sandbox.checks import Check, Fault
 
 PATH = re.compile(r"/v3/(?P<asset>[^/]+)/events(?P<validate>/validate)?")
+STATS_PATH = re.compile(r"(/v3/[^/]+/events)/validate/(stats|logs)")
 UUID = re.compile(r"[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}")
 MOST_EVENTS = 2000
 DAYS = 37
@@ -99,6 +101,17 @@ class Snapchat(Vendor):
             if fault:
                 raise Refused(fail(400, _told(fault), index, (fault.kind.upper(),)))
         return Answer.of(200, {"status": "VALID", "reason": ""})
+
+    def look(self, request: Request, now: float) -> Answer | None:
+        """What the test events of the last hour or day were: there are none."""
+        found = STATS_PATH.fullmatch(request.path)
+        if found is None:
+            return None
+        if request.method != "GET":
+            return fail(405, f"Method {request.method} is not allowed")
+        _check_target(replace(request, method="POST", path=found[1]))
+        _check_token(request)
+        return Answer.of(200, {"status": "SUCCESS", found[2]: []})
 
     def ids(self, request: Request) -> list[tuple[str, ...]]:
         """Pixel, event name and id; a test is not kept."""

@@ -20,6 +20,7 @@ from destinations.sandbox.base import Answer, NotJson, Refused, Request, Vendor,
 from destinations.sandbox.checks import Check, Fault
 
 PATH = "/open_api/v1.3/event/track/"
+LIST_PATH = "/open_api/v1.3/pixel/list/"
 TOKEN = re.compile(r"[A-Za-z0-9]{30,128}")
 MOST_EVENTS = 1000
 DAYS = 7
@@ -132,6 +133,27 @@ class TikTok(Vendor):
                 path = fault.path.strip("/").replace("/", ".")
                 raise Refused(answer(PARAMETER, f"Batch.{index}.{path}: {fault.text}"))
         return answer(0, "OK")
+
+    def look(self, request: Request, now: float) -> Answer | None:
+        """The pixels of an advertiser: those with the given code, which is any that exists."""
+        if request.path != LIST_PATH or request.method != "GET":
+            return None
+        _check_token(request.headers.get("access-token", ""))
+        asked = request.parameters
+        if not re.fullmatch(r"\d{10,25}", asked.get("advertiser_id", "")):
+            return answer(PARAMETER, "advertiser_id: Missing data for required field.")
+        if asked.keys() - {"advertiser_id", "code", "pixel_id", "page", "page_size"}:
+            return answer(PARAMETER, "Unknown field.")
+        if asked["advertiser_id"].startswith("404"):
+            return answer(PERMISSION, "No permission to operate the advertiser.")
+        code = asked.get("code", "C4EXAMPLE0PIXEL0CODE")
+        known = [] if code.startswith("NOPIXEL") else [{"pixel_code": code, "pixel_name": "Example pixel"}]
+        page = {"page": 1, "page_size": 10, "total_number": len(known), "total_page": 1}
+        return Answer.of(
+            200,
+            {"code": 0, "message": "OK", "request_id": secrets.token_hex(16),
+             "data": {"pixels": known, "page_info": page}},
+        )  # fmt: skip
 
     def ids(self, request: Request) -> list[tuple[str, ...]]:
         """Event source id, event and event id."""

@@ -2,10 +2,10 @@
 
 Source: tinybird.co/docs/api-reference/events-api and …/docs/ingest/events-api.
 
-Conventions of this double: a token that contains `expired`, `revoked` or `forbidden` is answered as such; a data
-source whose name contains `missing` does not exist, and one whose name contains `broken` has a failing materialized
-view. A row that does not fit the table of TrackStack's columns goes to quarantine, as does one with an unknown field:
-Tinybird would ignore the field, and this double is stricter.
+Conventions of this double: a token that contains `expired`, `revoked` or `forbidden` is answered as such, one with
+`appendonly` may not read; a data source whose name contains `missing` does not exist, and one whose name contains
+`broken` has a failing materialized view. A row that does not fit the table of TrackStack's columns goes to quarantine,
+as does one with an unknown field: Tinybird would ignore the field, and this double is stricter.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from destinations.sandbox import _rows
 from destinations.sandbox.base import Answer, NotJson, Refused, Request, Vendor, read_json
 
 PATH = "/v0/events"
+SOURCE_PATH = re.compile(r"/v0/datasources/([^/]+)")
 TOKEN = re.compile(r"p\.[A-Za-z0-9._-]{8,}")
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 MOST_BYTES = 10_000_000
@@ -58,6 +59,19 @@ class Tinybird(Vendor):
         good = sum(_is_good(row) for row in rows)
         counts = {"successful_rows": good, "quarantined_rows": len(rows) - good}
         return Answer.of(200 if wait == "true" else 202, counts)
+
+    def look(self, request: Request, now: float) -> Answer | None:
+        """The description of a data source."""
+        found = SOURCE_PATH.fullmatch(request.path)
+        if found is None or request.method != "GET":
+            return None
+        _check_token(request)
+        if "appendonly" in (request.bearer or ""):
+            text = f"Not enough permissions for datasource '{found[1]}', token needs DATASOURCES:READ:{found[1]} scope"
+            return fail(403, text)
+        if "missing" in found[1] or not NAME.fullmatch(found[1]):
+            return fail(404, f'Data Source "{found[1]}" does not exist')
+        return Answer.of(200, {"id": "t_example", "name": found[1], "statistics": {"bytes": 0, "row_count": 0}})
 
     def ids(self, request: Request) -> list[tuple[str, ...]]:
         return [(str(row["event_id"]),) if _is_good(row) else () for row in _rows.lines_of(request.body)]

@@ -39,6 +39,15 @@ class Webhook(Vendor):
         _check_payload(request.body)
         return Answer.of(200, {"received": True})
 
+    def look(self, request: Request, now: float) -> Answer | None:
+        """A ping is checked like a message, and is no event."""
+        try:
+            message = read_json(request.body)
+        except NotJson:
+            return None
+        is_ping = isinstance(message, dict) and message.get("type") == "ping"
+        return self.answer(request, now) if is_ping else None
+
     def ids(self, request: Request) -> list[tuple[str, ...]]:
         return [(request.headers["webhook-id"],)]
 

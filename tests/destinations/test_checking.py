@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -181,6 +182,12 @@ OFFLINE_SETTINGS = {
 OFFLINE_SECRETS = {"developer_token": "D" * 12, "refresh_token": "M.C" + "r" * 40}
 
 
+REDDIT_LOGIN = {"client_id": "c" * 20, "client_secret": "s" * 30, "refresh_token": "r" * 40}
+S3 = {
+    "target": "s3", "bucket": "acme-exports", "access_key_id": "AKIAEXAMPLE00000", "secret_access_key": "x" * 40,
+}  # fmt: skip
+
+
 def sentence_of(destination: Destination) -> tuple[bool, str]:
     verdict = checking.check(destination)
     assert verdict is not None
@@ -270,6 +277,133 @@ def test_the_offline_goals_of_microsoft_are_listed_by_name(sandbox: Sandbox) -> 
     assert "Check the developer token" in sentence
 
 
+GOOD: dict[str, tuple[dict[str, str], str]] = {
+    "meta": ({}, "Pixel “Example pixel” answers."),
+    "linkedin": ({}, "Ad account 512345678 answers."),
+    "google_ads": ({}, "Google Ads account 123-456-7890 answers."),
+    "tiktok": ({"advertiser_id": "7012345678901234567"}, "Pixel “Example pixel” answers."),
+    "reddit": (REDDIT_LOGIN, "Reddit takes the login"),
+    "x": (OAUTH1, "Ad account 18ce54d4x5t answers."),
+    "microsoft": (OFFLINE_SETTINGS | OFFLINE_SECRETS, "Account 43 answers."),
+    "pinterest": ({}, "took a test event and recorded nothing."),
+    "snapchat": ({}, "Pixel 1ec32188-754e-4be2-8e55-c949a984a39f answers."),
+    "ga4": ({}, "finds nothing wrong with the shape of an event."),
+    "hubspot": ({}, "HubSpot account 12345678 answers."),
+    "salesforce": ({}, "example.my.salesforce.com answers."),
+    "customerio": ({}, "Customer.io takes the keys, and the region is right."),
+    "clickhouse": ({}, "Table trackstack_events answers."),
+    "bigquery": ({}, "Table trackstack.trackstack_events answers."),
+    "tinybird": ({}, "Data source trackstack_events answers."),
+    "files": (S3, "Bucket acme-exports answers"),
+    "webhook": ({}, "The endpoint took a signed ping."),
+}
+"""Platform → what is configured beside its example, and what the verdict says."""
+
+BAD: list[tuple[str, dict[str, str], str]] = [
+    ("meta", {"access_token": "EAA-expired-" + "x" * 60}, "Session has expired"),
+    ("meta", {"access_token": "EAA-forbidden-" + "x" * 60}, "sufficient permissions"),
+    ("linkedin", {"access_token": "revoked" + "x" * 60}, "refused the access token"),
+    ("linkedin", {"ad_account_id": "404123456"}, "does not know the conversion rule or ad account"),
+    ("tiktok", {"access_token": "revoked" + "x" * 40}, "wrong or revoked"),
+    ("tiktok", {"access_token": "forbidden" + "x" * 40}, "may not list this advertiser's pixels"),
+    ("tiktok", {"pixel_code": "NOPIXEL0000000000000"}, "the advertiser has no such pixel"),
+    ("reddit", {"refresh_token": "revoked" + "x" * 40}, "Authorize the app again"),
+    ("x", {"access_token": "1234-forbidden" + "x" * 40}, "ask X for it"),
+    ("microsoft", {"refresh_token": "expired" + "x" * 40}, "Sign in again"),
+    ("pinterest", {"conversion_token": "pina_expired"}, "generate a new one in Ads Manager"),
+    ("pinterest", {"conversion_token": "pina_forbidden"}, "may not write to this ad account"),
+    ("pinterest", {"ad_account_id": "404755885175"}, "does not know this ad account"),
+    ("snapchat", {"access_token": "eyJ-revoked"}, "generate a new one in Business Manager"),
+    ("snapchat", {"access_token": "eyJ-forbidden"}, "must come from the business that owns the Pixel"),
+    ("snapchat", {"pixel_id": "40432188-754e-4be2-8e55-c949a984a39f"}, "does not know this Pixel"),
+    ("ga4", {"measurement_id": "G-404EXAMPLE"}, "check measurement ID"),
+    ("hubspot", {"access_token": "pat-na1-revoked-00000000"}, "HubSpot does not know the access token"),
+    ("hubspot", {"access_token": "pat-na1-forbidden-000000"}, "scopes"),
+    ("hubspot", {"portal_id": "87654321"}, "The token is of HubSpot account 12345678, the Hub ID says 87654321"),
+    ("salesforce", {"client_secret": "revoked-" + "x" * 32}, "Check My Domain, consumer key and secret"),
+    ("salesforce", {"api_version": "25.0"}, "retired this API version"),
+    ("customerio", {"api_key": "revoked00000000"}, "Customer.io refused the keys"),
+    ("customerio", {"region": "eu"}, "The account is kept in the region us: choose it."),
+    ("clickhouse", {"password": "expired-password"}, "check user name and password"),
+    ("clickhouse", {"table": "missing_events"}, "There is no table missing_events"),
+    ("clickhouse", {"database": "missing"}, "correct the database's name"),
+    ("bigquery", {"table": "missing_events"}, "correct project, data set or table"),
+    ("tinybird", {"token": "p.revoked-token"}, "the token must be valid"),
+    ("tinybird", {"data_source": "missing_events"}, "Tinybird has no data source missing_events"),
+    ("files", {"access_key_id": "AKIAREVOKED00000"}, "check the access key id"),
+    ("files", {"bucket": "missing-bucket"}, "create the bucket"),
+    ("webhook", {"secret": "whsec_" + "A" * 32}, "refused the signature"),
+]
+"""Platform, what is wrong, and what the verdict says to do."""
+
+
+def configured(platform: str, values: dict[str, str]) -> Destination:
+    destination = make_destination(platform)
+    secret = platforms.get(platform).secret_names
+    values = GOOD[platform][0] | values
+    destination.secrets |= {name: value for name, value in values.items() if name in secret}
+    destination.settings |= {name: value for name, value in values.items() if name not in secret}
+    destination.save()
+    return destination
+
+
+@pytest.mark.parametrize("platform", GOOD)
+def test_every_platform_says_that_it_answers(sandbox: Sandbox, platform: str) -> None:
+    good, sentence = sentence_of(configured(platform, {}))
+    assert good, sentence
+    assert GOOD[platform][1] in sentence
+    (entry, *_) = sandbox.received(platform)
+    assert sandbox.accepted(platform) == {}, "nothing counts"
+    assert entry["status"] < 300
+
+
+def test_every_platform_with_a_check_is_asked_here() -> None:
+    assert set(GOOD) | {"quora", "warehouse"} == set(platforms.PLATFORMS)
+
+
+@pytest.mark.parametrize(("platform", "values", "said"), BAD, ids=lambda value: value if isinstance(value, str) else "")
+def test_every_platform_says_what_to_do(sandbox: Sandbox, platform: str, values: dict[str, str], said: str) -> None:
+    destination = configured(platform, values)
+    good, sentence = sentence_of(destination)
+    assert not good, sentence
+    assert said in sentence
+    assert not [value for value in destination.secrets.values() if value in sentence]
+
+
+@pytest.mark.parametrize("platform", sorted(set(GOOD) - {"webhook"}))
+@pytest.mark.parametrize("kind", ["500", "html", "empty", "truncated"])
+def test_no_failure_of_the_platform_is_taken_for_an_answer(sandbox: Sandbox, platform: str, kind: str) -> None:
+    destination = configured(platform, {})
+    if destination.platform.oauth is not None:
+        sentence_of(destination)  # the token is there
+    sandbox.fail(platform, kind)
+    good, sentence = sentence_of(destination)
+    assert not good, sentence
+    assert "bug" not in sentence
+
+
+def test_keys_that_may_only_write_are_good_and_it_is_said_what_is_not_known(sandbox: Sandbox) -> None:
+    good, sentence = sentence_of(configured("files", {"access_key_id": "AKIAFORBIDDEN000"}))
+    assert good
+    assert "It may not list acme-exports; whether it may write shows with the first file." in sentence
+    good, sentence = sentence_of(configured("tinybird", {"token": "p.appendonly-token"}))
+    assert good
+    assert "may not read trackstack_events" in sentence
+
+
+def test_the_folder_for_files_is_tried_and_left_as_it_was(settings: Any, tmp_path: Path) -> None:
+    settings.FILES_ROOT = tmp_path / "exports"
+    files = make_destination("files", is_sandbox=False)
+    tmp_path.joinpath("exports").mkdir()
+    assert sentence_of(files) == (True, "The folder events can be written.")
+    assert list(tmp_path.joinpath("exports").iterdir()) == []
+    settings.FILES_ROOT = tmp_path / "file"
+    settings.FILES_ROOT.write_text("in the way")
+    good, sentence = sentence_of(files)
+    assert not good
+    assert "cannot be written" in sentence
+
+
 def page_of(start: int, count: int) -> bytes:
     rules = [{"id": 10_000_000 + start + at, "name": f"Rule {start + at}"} for at in range(count)]
     return json.dumps({"paging": {"start": start, "count": 100}, "elements": rules}).encode()
@@ -315,7 +449,7 @@ def test_an_account_without_any_is_told_what_to_do(sandbox: Sandbox, monkeypatch
 def test_the_command_prints_the_verdict(sandbox: Sandbox) -> None:
     make_destination("meta", name="EU")
     out = io.StringIO()
-    call_command("check_destination", "EU", stdout=out)
+    call_command("check_destination", "EU", stdout=out, skip_checks=False)
     assert out.getvalue().startswith("Good: Pixel “Example pixel” answers.")
     with pytest.raises(CommandError):
         call_command("check_destination", "Nowhere")

@@ -25,11 +25,11 @@ class Command(BaseCommand):
         destination = Destination.objects.filter(name=options["name"]).first()
         if destination is None:
             raise CommandError(f"There is no destination {options['name']!r}.")
-        is_good = self.list_ids(destination) if options["ids"] else self.check(destination)
+        is_good = self.list_ids(destination) if options["ids"] else self.ask(destination)
         if not is_good:
             sys.exit(1)
 
-    def check(self, destination: Destination) -> bool:
+    def ask(self, destination: Destination) -> bool:
         verdict = checking.check(destination)
         if verdict is None:
             self.stdout.write(f"{destination.platform.label} has no way to check these settings without an event.")

@@ -143,6 +143,7 @@ def glance(platform: Platform) -> str:
         ("Id per event", native_id(platform)),
         ("API version", version(platform) or "has none"),
         ("Test events", platform.test_mode.how if platform.test_mode else "not offered by the platform"),
+        ("Check connection", checks(platform)),
         ("Events with names of your own", "taken" if platform.takes_custom_events else "not taken"),
         ("On by default", f"{len(platform.recommended)} of {len(NAMES)} events"),
     ]
@@ -248,6 +249,19 @@ def native_id(platform: Platform) -> str:
     if platform.native_id is None:
         return "none"
     return platform.native_id.label + ("" if platform.native_id.required else " (optional)")
+
+
+def checks(platform: Platform) -> str:
+    """Whether it can be asked without an event, and what it lists."""
+    asks = type(platform).check is not Platform.check
+    lists = type(platform).list_ids is not Platform.list_ids
+    if not asks:
+        return "not offered by the platform"
+    what = "names" if platform.lists_names else "ids"
+    needed = [field.label for field in platform.fields if field.name in platform.list_needs]
+    picked = f"; {what} can be picked from the account" + (f", with {', '.join(needed)}" if needed else "")
+    can = "yes" if platform.check(platform.example_config(), NOW) else "with some of its credentials only"
+    return can + picked if lists else can
 
 
 def version(platform: Platform) -> str:

@@ -140,7 +140,7 @@ def test_the_assertion() -> None:
     )  # fmt: skip
     assert claims == {
         "iss": "trackstack@acme-analytics-1042.iam.gserviceaccount.com",
-        "scope": "https://www.googleapis.com/auth/bigquery.insertdata",
+        "scope": "https://www.googleapis.com/auth/bigquery.insertdata https://www.googleapis.com/auth/bigquery.readonly",
         "aud": "https://oauth2.googleapis.com/token",
         "iat": int(NOW.timestamp()),
         "exp": int(NOW.timestamp()) + 3600,

@@ -404,8 +404,8 @@ def test_a_refresh_token_is_exchanged() -> None:
     }
 
 
-@pytest.mark.parametrize(("api", "scope"), [("data_manager", "datamanager"), ("google_ads", "adwords"),
-                                            ("", "datamanager")])  # fmt: skip
+@pytest.mark.parametrize(("api", "scope"), [("data_manager", "datamanager adwords"), ("google_ads", "adwords"),
+                                            ("", "datamanager adwords")])  # fmt: skip
 def test_a_service_account_signs_for_its_token(api: str, scope: str) -> None:
     config = CONFIG["google_ads"] | {"service_account_json": SERVICE_ACCOUNT, "api": api}
     request = ADS.oauth.request(config, NOW)
@@ -417,7 +417,7 @@ def test_a_service_account_signs_for_its_token(api: str, scope: str) -> None:
     issued = NOW_MS // 1000
     assert claims == {
         "iss": "trackstack@acme-analytics-1042.iam.gserviceaccount.com",
-        "scope": f"https://www.googleapis.com/auth/{scope}",
+        "scope": " ".join(f"https://www.googleapis.com/auth/{name}" for name in scope.split()),
         "aud": "https://oauth2.googleapis.com/token",
         "iat": issued,
         "exp": issued + 3600,
