@@ -1,6 +1,6 @@
 from django.urls import path
 
-from routing import views, views_config, views_csv, views_event, views_history, views_pulse
+from routing import views, views_cell, views_config, views_csv, views_event, views_history, views_pulse
 
 app_name = "routing"
 urlpatterns = [
@@ -21,5 +21,6 @@ urlpatterns = [
     path("events/export.csv", views_csv.export, name="export"),
     path("events/import/", views_csv.import_mappings, name="import"),
     path("events/<slug:name>/", views_event.event, name="event"),
+    path("events/<int:destination_id>/<str:event>/days/", views_cell.days, name="cell_days"),
     path("events/<int:destination_id>/<str:event>/", views.mapping, name="mapping"),
 ]

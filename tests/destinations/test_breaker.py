@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import strip_tags
 
 from destinations import breaker, changes, delivery, queries, trace
 from destinations.models import Delivery, Destination, State
