@@ -1,6 +1,6 @@
 from django.urls import path
 
-from routing import views, views_cell, views_config, views_csv, views_event, views_history, views_pulse
+from routing import views, views_cell, views_config, views_csv, views_event, views_history, views_look, views_pulse
 
 app_name = "routing"
 urlpatterns = [
@@ -17,6 +17,7 @@ urlpatterns = [
     path("events/change/", views.change, name="change"),
     path("events/undo/", views.undo, name="undo"),
     path("events/modes/<int:destination_id>/", views.modes, name="modes"),
+    path("events/look/", views_look.keep, name="look"),
     path("events/pulse/", views_pulse.pulse, name="pulse"),
     path("events/export.csv", views_csv.export, name="export"),
     path("events/import/", views_csv.import_mappings, name="import"),

@@ -20,7 +20,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from destinations import reasons
 from destinations.models import Destination, LedgerEntry, LedgerState
 from events.models import CanonicalEvent
-from routing import charts, impact, snapshot, toggles
+from routing import charts, impact, looks, snapshot, toggles
 from routing import matrix as model
 from routing import matrix_html as html
 from routing.forms import Asked, MappingForm, parse_set
@@ -63,6 +63,7 @@ def matrix(request: HttpRequest) -> HttpResponse:
         seven_days(LedgerState.DELIVERED),
     )
     may_do = rights(request)
+    look = looks.of(request.user)
     warehouse = next((rule.id for rule in state.rules.values() if rule.is_builtin), 0)
     received = seven_days(LedgerState.RECEIVED, destination_id=warehouse)
     by_stage = [
@@ -72,13 +73,15 @@ def matrix(request: HttpRequest) -> HttpResponse:
         {
             "info": stage.info,
             "count": len(stage.rows),
+            "is_folded": stage.info.key in look.folded,
             "cells": [html.stage_cell_html(cell, may_toggle=may_do["may_toggle"]) for cell in stage.cells],
             "rows": [(row, html.breakable(row.event), html.row_cells(row, **may_do)) for row in stage.rows],
         }
         for stage in shown.stages
     ]
     context = {"matrix": shown, "stages": stages, **may_do, "toast": last_change(request), "version": state.version}
-    context["funnel"] = charts.funnel(by_stage)
+    context["funnel"], context["is_funnel_open"] = charts.funnel(by_stage), looks.FUNNEL not in look.folded
+    context["shows"], context["show"] = looks.SHOWS, request.GET.get("show", look.show)
     return render(request, "routing/matrix.html", context)
 
 

@@ -46,3 +46,37 @@ def test_by_keyboard_it_is_told_to_screen_readers(open_as: OpenAs, sent: Stack) 
     expect(page.locator("#status")).to_contain_text("delivered in the last 7 days")
     page.keyboard.press("/")
     expect(page.locator("#cell-days")).to_be_hidden()
+
+
+def test_what_is_folded_and_shown_is_kept_for_its_reader_alone(open_as: OpenAs, sent: Stack) -> None:
+    page = open_as("engineer")
+    stage = page.locator("#matrix button[data-fold]").first
+    with page.expect_response("**/look/"):
+        stage.click()
+    with page.expect_response("**/look/"):
+        page.select_option("#matrix-show", "on")
+
+    elsewhere = open_as("engineer")
+    expect(elsewhere.locator("#matrix button[data-fold]").first).to_have_attribute("aria-expanded", "false")
+    expect(elsewhere.get_by_role("switch", name="PageView → Meta", exact=True)).to_be_hidden()
+    expect(elsewhere.locator("#matrix-show")).to_have_value("on")
+
+    other = open_as("viewer")
+    expect(other.locator("#matrix button[data-fold]").first).to_have_attribute("aria-expanded", "true")
+    expect(other.locator("#matrix-show")).to_have_value("")
+
+    with elsewhere.expect_response("**/look/"):
+        elsewhere.locator("#matrix button[data-fold]").first.click()
+        elsewhere.select_option("#matrix-show", "")
+        assert "show=" not in elsewhere.url
+
+
+def test_a_link_keeps_the_filter(open_as: OpenAs, sent: Stack) -> None:
+    page = open_as()
+    page.get_by_role("searchbox").fill("refund")
+    page.select_option("#matrix-show", "problem")
+    assert page.url.endswith("?q=refund&show=problem")
+    page.select_option("#matrix-show", "")
+    page.reload()
+    expect(page.get_by_role("switch", name="Refund → Meta", exact=True)).to_be_visible()
+    expect(page.get_by_role("switch", name="SignUp → Meta", exact=True)).to_be_hidden()

@@ -104,10 +104,7 @@
   // --- What to show --------------------------------------------------------------------------------------------
   const show = document.getElementById("matrix-show");
   function apply() {
-    grid.dataset.show = show.value;
-    for (const row of grid.querySelectorAll("tr[data-find]")) {
-      row.classList.toggle("is-left-out", Boolean(show.value) && !(row.dataset.marks || "").split(" ").includes(show.value));
-    }
+    grid.dataset.show = show.value; // the style sheet hides the rows without that mark
     tidy();
   }
   show?.addEventListener("change", apply);
