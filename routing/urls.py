@@ -20,6 +20,7 @@ urlpatterns = [
     path("events/look/", views_look.keep, name="look"),
     path("events/pulse/", views_pulse.pulse, name="pulse"),
     path("events/export.csv", views_csv.export, name="export"),
+    path("events/export/", views_csv.choose, name="export_choose"),
     path("events/import/", views_csv.import_mappings, name="import"),
     path("events/<slug:name>/", views_event.event, name="event"),
     path("events/<int:destination_id>/<str:event>/days/", views_cell.days, name="cell_days"),

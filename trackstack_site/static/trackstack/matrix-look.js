@@ -29,19 +29,29 @@
     waiting = setTimeout(send, SOON);
   }
 
-  function tell() {
+  function filtered() {
     const address = new URL(location.href);
     for (const [name, value] of [["q", words.value.trim()], ["show", show.value]]) {
       if (value) address.searchParams.set(name, value);
       else address.searchParams.delete(name);
     }
-    history.replaceState(history.state, "", address);
-    for (const link of document.querySelectorAll("a[data-with-filter]")) link.search = address.search;
+    return address;
+  }
+
+  /** What leads on with the filter; the address of the page only when somebody filters. */
+  function tellLinks() {
+    for (const link of document.querySelectorAll("a[data-with-filter]")) link.search = filtered().search;
+  }
+
+  function tell() {
+    history.replaceState(history.state, "", filtered());
+    tellLinks();
   }
 
   document.addEventListener("trackstack:fold", later);
   funnel?.addEventListener("toggle", () => { if (funnel.open !== (funnel.dataset.open === "1")) { funnel.dataset.open = funnel.open ? "1" : "0"; later(); } });
   show.addEventListener("change", () => { later(); tell(); });
   words.addEventListener("input", tell);
+  tellLinks();
   window.addEventListener("pagehide", () => { if (waiting) send(); });
 })();
