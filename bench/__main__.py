@@ -9,7 +9,7 @@ import time
 import traceback
 from typing import Any
 
-FIGURES = ("ingest", "build", "delivery", "isolation", "scale", "screens", "growth", "backlog")
+FIGURES = ("ingest", "build", "delivery", "isolation", "scale", "screens", "pages", "growth", "backlog")
 
 
 def main() -> int:

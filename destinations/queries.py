@@ -62,14 +62,15 @@ def status_of(destination: Destination) -> Status:
         return Status(tone, Hold(destination.hold).label, why)
     if destination.breaker_since:
         since, probe = destination.breaker_since, destination.backoff_until
-        following = f"probed again at {probe:%H:%M:%S} UTC" if probe and probe > timezone.now() else "probed now"
+        is_coming = probe is not None and probe > timezone.now()
+        following = f"probed again at {probe:%Y-%m-%d %H:%M:%S} UTC" if is_coming else "probed now"
         why = f"It has not taken a request since {since:%Y-%m-%d %H:%M} UTC and is {following}; events wait in order."
         return Status("bad", "Not answering", f"{why} {destination.breaker_detail}".strip())
-    if destination.backoff_until and destination.backoff_until > timezone.now() and not destination.failures:
-        until = f"{destination.backoff_until:%H:%M:%S} UTC"
-        return Status("good", "Pacing", f"The platform takes so many requests a minute; it goes on at {until}.")
     if destination.backoff_until and destination.backoff_until > timezone.now():
-        return Status("warn", "Backing off", f"The platform failed; next try {destination.backoff_until:%H:%M:%S} UTC.")
+        until = f"{destination.backoff_until:%Y-%m-%d %H:%M:%S} UTC"
+        if destination.failures:
+            return Status("warn", "Backing off", f"The platform failed; next try {until}.")
+        return Status("good", "Pacing", f"The platform takes so many requests a minute; it goes on at {until}.")
     return Status("good", "On")
 
 

@@ -272,8 +272,8 @@ def sentence(plan: Plan, rate: int) -> str:
         f"from {plan.source.name}" if plan.source else "",
         f"that died of {plan.reason}" if plan.reason else "",
         f"({len(plan.only)} chosen)" if plan.only else "",
-        f"received since {plan.since:%Y-%m-%d %H:%M}" if plan.since else "",
-        f"until {plan.until:%Y-%m-%d %H:%M}" if plan.until else "",
+        f"received since {plan.since:%Y-%m-%d %H:%M} UTC" if plan.since else "",
+        f"until {plan.until:%Y-%m-%d %H:%M} UTC" if plan.until else "",
     ]
     chosen = " ".join(part for part in (what, *parts) if part)
     again = "again " if plan.kind == ReplayKind.DEAD else ""

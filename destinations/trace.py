@@ -227,7 +227,7 @@ def sentence_of(row: Delivery, event: str, destination: Destination | None) -> s
     detail = f" {_ended(row.detail)}" if row.detail else ""
     if state == "held" and destination is not None and not destination.hold:
         probe = destination.backoff_until
-        following = f" It is probed again at {probe:%H:%M:%S} UTC." if probe and probe > timezone.now() else ""
+        following = f" It is probed again at {probe:%Y-%m-%d %H:%M:%S} UTC." if probe and probe > timezone.now() else ""
         why = f" {_ended(destination.breaker_detail)}" if destination.breaker_detail else ""
         return f"{name} is not answering: the event waits its turn and loses no try.{following}{why}"
     if state == "held" and destination is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -69,17 +69,24 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 def export_lines(
-    state: Snapshot | None = None, *, destination: str | None = None, with_bom: bool = False
+    state: Snapshot | None = None,
+    *,
+    destination: str | None = None,
+    events: Container[str] | None = None,
+    with_bom: bool = False,
 ) -> Iterator[str]:
     """The CSV line by line, each ending in CRLF (RFC 4180), in the order of the taxonomy, then of the columns.
 
     destination: the name of the only one to export; an unknown name exports the header alone.
+    events: the only ones to export.
     with_bom: for a download that a spreadsheet opens, which else takes UTF-8 for a local encoding.
     """
     state = state or snapshot.current()
     yield (BOM if with_bom else "") + line(HEADER)
     for event_rule in state.events.values():
         event = event_rule.name
+        if events is not None and event not in events:
+            continue
         for rule in state.rules.values():
             if destination is not None and rule.name != destination:
                 continue

@@ -201,6 +201,19 @@ def status_of(rule: DestinationRule) -> Status:
     return Status("on", "good")
 
 
+def events_shown(state: Snapshot, words: str, mark: str) -> list[str]:
+    """The events whose rows the page shows under a filter: all words found, and the mark of a view if one is given."""
+    columns = [cells_of(rule, state.events, {}) for rule in state.rules.values()]
+    wanted = words.lower().split()
+    found = []
+    for name in state.events:
+        row = Row(name, "", False, [cells[name] for cells in columns])
+        text = row.words.lower()
+        if all(word in text for word in wanted) and (not mark or mark in row.marks.split()):
+            found.append(name)
+    return found
+
+
 def build(
     state: Snapshot,
     stages: Iterable[StageInfo],

@@ -62,6 +62,20 @@ class RoutingChange(models.Model):
         return f"v{self.version} {self.action}"
 
 
+class MatrixLook(models.Model):
+    """How somebody left Configure → Events; `routing.looks` reads and writes it. Who has no row here sees all of it."""
+
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, primary_key=True)
+    folded = models.JSONField(default=list, help_text="Keys of the folded stages.")
+    show = models.CharField(max_length=16, blank=True)
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"user {self.user_id}"
+
+
 class ConfigToken(models.Model):
     """Opens the configuration API for a program: shown once, kept as prefix and keyed digest."""
 

@@ -1,6 +1,16 @@
 from django.urls import path
 
-from routing import views, views_config, views_csv, views_drafts, views_event, views_history, views_pulse
+from routing import (
+    views,
+    views_cell,
+    views_config,
+    views_csv,
+    views_drafts,
+    views_event,
+    views_history,
+    views_look,
+    views_pulse,
+)
 
 app_name = "routing"
 urlpatterns = [
@@ -22,9 +32,12 @@ urlpatterns = [
     path("events/change/", views.change, name="change"),
     path("events/undo/", views.undo, name="undo"),
     path("events/modes/<int:destination_id>/", views.modes, name="modes"),
+    path("events/look/", views_look.keep, name="look"),
     path("events/pulse/", views_pulse.pulse, name="pulse"),
     path("events/export.csv", views_csv.export, name="export"),
+    path("events/export/", views_csv.choose, name="export_choose"),
     path("events/import/", views_csv.import_mappings, name="import"),
     path("events/<slug:name>/", views_event.event, name="event"),
+    path("events/<int:destination_id>/<str:event>/days/", views_cell.days, name="cell_days"),
     path("events/<int:destination_id>/<str:event>/", views.mapping, name="mapping"),
 ]

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from destinations import reasons
 from destinations.models import Destination, LedgerState
 from events.models import CanonicalEvent
-from routing import charts, drafts, impact, snapshot, toggles
+from routing import charts, drafts, impact, looks, snapshot, toggles
 from routing import matrix as model
 from routing import matrix_html as html
 from routing.forms import Asked, MappingForm, parse_set
@@ -59,6 +59,7 @@ def matrix(request: HttpRequest) -> HttpResponse:
         {pk for pk, column in columns.items() if column.is_mode_drafted},
     )
     may_do = rights(request)
+    look = looks.of(request.user)
     warehouse = next((rule.id for rule in state.rules.values() if rule.is_builtin), 0)
     received = seven_days(LedgerState.RECEIVED, destination_id=warehouse)
     by_stage = [
@@ -68,6 +69,7 @@ def matrix(request: HttpRequest) -> HttpResponse:
         {
             "info": stage.info,
             "count": len(stage.rows),
+            "is_folded": stage.info.key in look.folded,
             "cells": [html.stage_cell_html(cell, may_toggle=may_do["may_toggle"]) for cell in stage.cells],
             "rows": [(row, html.breakable(row.event), html.row_cells(row, **may_do)) for row in stage.rows],
         }
@@ -75,7 +77,9 @@ def matrix(request: HttpRequest) -> HttpResponse:
     ]
     context = {"matrix": shown, "stages": stages, **may_do, "toast": last_change(request), "version": state.version}
     context["mine"] = mine
-    context["funnel"] = charts.funnel(by_stage)
+    context["funnel"], context["is_funnel_open"] = charts.funnel(by_stage), looks.FUNNEL not in look.folded
+    context["shows"] = {key: label for key, label in looks.SHOWS.items() if key != looks.DRAFT or mine.is_collecting}
+    context["show"] = request.GET.get("show", look.show)
     return render(request, "routing/matrix.html", context)
 
 

@@ -3,22 +3,57 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
+from django.utils.text import slugify
 from django.views.decorators.http import require_GET, require_http_methods
 
-from routing import csv_exchange, impact
+from routing import csv_exchange, impact, looks, matrix, snapshot
 from routing.forms import ImportForm
-from routing.views import may
+from routing.views import in_dialog, may
+from trackstack_site.guard import key_of
+
+LONGEST_FILTER = 200
+
+
+def _filter(request: HttpRequest) -> tuple[str, str]:
+    """The words and the view of the matrix's filter; a view that is none shows every event, as the page does."""
+    words, show = request.GET.get("q", "").strip()[:LONGEST_FILTER], request.GET.get("show", "")
+    return words, show if show in looks.SHOWS else ""
+
+
+@may("routing.view_route", "routing.export_route")
+@require_GET
+def choose(request: HttpRequest) -> HttpResponse:
+    """What to export: everything, one destination, or what the filter shows."""
+    state, (words, show) = snapshot.current(), _filter(request)
+    context = {
+        "state": state,
+        "q": words,
+        "show": show,
+        "shows": looks.SHOWS,
+        "is_filtered": bool(words or show),
+        "shown": len(matrix.events_shown(state, words, show)),
+    }
+    return in_dialog(request, "routing/export.html", context)
 
 
 @may("routing.export_route")
 @require_GET
 def export(request: HttpRequest) -> StreamingHttpResponse:
-    name = f"trackstack-mappings-{timezone.now():%Y-%m-%d}.csv"
+    """All, or only `destination` (its id) and what the filter `q` and `show` shows. 404 for an unknown destination."""
+    state, (words, show) = snapshot.current(), _filter(request)
+    rule = None
+    if wanted := request.GET.get("destination", ""):
+        rule = state.rules.get(key_of(wanted) or 0)
+        if rule is None:
+            raise Http404
+    events = frozenset(matrix.events_shown(state, words, show)) if words or show else None
+    parts = ["mappings", slugify(rule.name) if rule else "", "filtered" if events is not None else ""]
+    name = "-".join(["trackstack", *filter(None, parts), f"{timezone.now():%Y-%m-%d}.csv"])
     return StreamingHttpResponse(
-        csv_exchange.export_lines(with_bom=True),
+        csv_exchange.export_lines(state, destination=rule.name if rule else None, events=events, with_bom=True),
         content_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"},
     )

@@ -7,12 +7,13 @@ from django.db import transaction
 from django.db.models import Prefetch
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from events import taxonomy
 from events.forms import EventForm, RegisterForm
 from events.models import CanonicalEvent, SeenName, Stage
-from routing import snapshot
+from routing import retiring, snapshot
 from trackstack_site.guard import needs
 
 VIEW = "events.view_canonicalevent"
@@ -94,11 +95,15 @@ def _shipped(name: str) -> taxonomy.EventRow | None:
     return next((row for row in taxonomy.shipped() if row.name == name), None)
 
 
-@require_POST
+@require_http_methods(["GET", "POST"])
 @needs(CHANGE)
 def retire(request: HttpRequest, name: str) -> HttpResponse:
+    """GET: what it would stop. POST: does it."""
     event = get_object_or_404(CanonicalEvent, name=name)
-    if taxonomy.retire(event):
+    if request.method == "GET" and event.retired_at is None:
+        effect = retiring.effect(name, snapshot.current(), timezone.now().date())
+        return render(request, "events/event_retire.html", {"event": event, "effect": effect})
+    if request.method == "POST" and taxonomy.retire(event):
         messages.success(request, f"{name} is retired: still accepted, sent only where it is ticked.")
     return redirect("events:taxonomy")
 

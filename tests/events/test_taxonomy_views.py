@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from html import unescape
 from typing import Any
 
 import pytest
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import strip_tags
 
+from destinations.models import Destination, LedgerEntry, LedgerState
 from events.models import CanonicalEvent, SeenName
 from events.taxonomy import sync_taxonomy
 from routing import snapshot
+from tests.factories import make_destination
 from tests.logins import client_with
 
 pytestmark = pytest.mark.django_db
@@ -85,4 +89,23 @@ def test_retire_and_restore() -> None:
     client.post(reverse("events:restore", args=["SignUp"]))
     assert CanonicalEvent.objects.get(name="SignUp").retired_at is None
     assert snapshot.stored_version() == before + 2
-    assert client.get(reverse("events:retire", args=["SignUp"])).status_code == 405
+    assert client.get(reverse("events:restore", args=["SignUp"])).status_code == 405
+
+
+def test_retiring_says_first_what_it_would_stop() -> None:
+    hook, meta = make_destination("webhook"), make_destination("meta")
+    Destination.objects.filter(pk=hook.pk).update(event_mode="everything")
+    today = timezone.now().date()
+    for state, count in ((LedgerState.DELIVERED, 1200), (LedgerState.SKIPPED, 7)):
+        LedgerEntry.objects.create(destination=hook, event_name="SignUp", day=today, state=state, count=count)
+    LedgerEntry.objects.create(destination=meta, event_name="SignUp", day=today, state="delivered", count=5)
+    snapshot.bump()
+    client, page = client_with(group="Engineer"), reverse("events:retire", args=["SignUp"])
+    told = unescape(strip_tags(client.get(page).content.decode()))
+    assert f"{hook.name}: 1\N{NARROW NO-BREAK SPACE}200 delivered in the last 7 days" in told
+    assert f"It goes on to {meta.name}, where it is ticked or recommended." in told
+    assert CanonicalEvent.objects.get(name="SignUp").retired_at is None
+    assert client.post(page).status_code == 302
+    assert CanonicalEvent.objects.get(name="SignUp").retired_at is not None
+    assert client.get(page).status_code == 302
+    assert client_with(group="Viewer").get(page).status_code == 403

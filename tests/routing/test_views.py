@@ -94,6 +94,7 @@ def pages(destination: Destination) -> list[tuple[str, str, str]]:
     return [
         ("get", "", "Viewer"),
         ("get", "export.csv", "Viewer"),
+        ("get", "export/", "Viewer"),
         ("post", "toggle/", "Marketer"),
         ("get", f"change/?set={destination.pk}:=everything", "Marketer"),
         ("post", "change/", "Marketer"),
@@ -332,8 +333,8 @@ def test_mapping_of_what_is_not_there_is_404(marketer: Client, ads: Destination)
 # --- CSV ------------------------------------------------------------------------------------------------------
 
 
-def exported(client: Client) -> str:
-    answer = client.get(MATRIX + "export.csv")
+def exported(client: Client, **query: Any) -> str:
+    answer = client.get(MATRIX + "export.csv", query)
     assert answer["Content-Type"] == "text/csv; charset=utf-8"
     assert "attachment" in answer["Content-Disposition"]
     return b"".join(answer.streaming_content).decode()  # type: ignore[attr-defined]
@@ -349,6 +350,33 @@ def test_export_edit_import(marketer: Client, ads: Destination) -> None:
     assert not RoutingChange.objects.exists(), "shown, not done"
     assert post(marketer, "import/", text=shown.context["text"]).status_code == 302
     assert is_on(ads, "StartTrial")
+
+
+def test_one_destination_or_what_the_filter_shows_is_exported(marketer: Client, ads: Destination) -> None:
+    crm = Destination.objects.create(name="CRM", platform_key="crm_of_test", event_mode="everything")
+    snapshot.bump()
+    one = exported(marketer, destination=ads.pk).splitlines()[1:]
+    assert len(one) == CanonicalEvent.objects.count()
+    assert all(",Ads EU," in line for line in one)
+
+    # "registration" is what SignUp is called at Ads: the whole row is shown, so the whole row is exported.
+    named = exported(marketer, q="signup registration").splitlines()[1:]
+    assert {line.split(",")[1] for line in named} == {"SignUp"}
+    assert {line.split(",")[2] for line in named} == {"Ads EU", "CRM", "Warehouse"}
+
+    toggles.apply(crm, on={"PageView": False})
+    changed = exported(marketer, show="changed", destination=crm.pk).splitlines()[1:]
+    assert [line.split(",")[1:5] for line in changed] == [["PageView", "CRM", "crm_of_test", "false"]]
+    assert marketer.get(MATRIX + "export.csv", {"destination": "999"}).status_code == 404
+    assert marketer.get(MATRIX + "export.csv", {"destination": "x"}).status_code == 404
+
+
+def test_the_choice_says_how_much_the_filter_shows(marketer: Client, ads: Destination) -> None:
+    assert "A row for each of" in marketer.get(MATRIX + "export/").content.decode()
+    told = marketer.get(MATRIX + "export/", {"q": "SignUp", "show": "on"}, **HTMX).content.decode()  # type: ignore[arg-type]
+    assert "The filter shows 1 of" in told
+    assert 'value="SignUp"' in told
+    assert '<option value="on" selected>' in told
 
 
 def test_a_broken_file_names_its_lines(marketer: Client, ads: Destination) -> None:

@@ -8,7 +8,7 @@ const plots = new Map();
 const sync = () => uPlot.sync("health");
 
 const count = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
-const time = (seconds, options) => new Intl.DateTimeFormat("en-GB", { timeZone: "UTC", ...options }).format(seconds * 1000);
+const time = (seconds, options) => new Intl.DateTimeFormat("en-GB", { timeZone: globalThis.readerZone?.name || "UTC", ...options }).format(seconds * 1000);
 const CLOCK = { hour: "2-digit", minute: "2-digit" };
 const DAY = { day: "numeric", month: "short" };
 
@@ -56,7 +56,7 @@ function draw(box) {
       { ...axis, values: (_, ticks) => ticks.map((at) => time(at, isLong ? DAY : CLOCK)), space: 64 },
       { ...axis, size: 56, values: (_, ticks) => ticks.map((value) => (unit || Number.isInteger(value) ? figure(value, unit) : "")) },
     ],
-    series: [{ label: "UTC", value: (_, at) => (at == null ? "–" : time(at, isLong ? { ...DAY, ...CLOCK } : CLOCK)) }, ...series],
+    series: [{ label: globalThis.readerZone?.label || "UTC", value: (_, at) => (at == null ? "–" : time(at, isLong ? { ...DAY, ...CLOCK } : CLOCK)) }, ...series],
   }, data, box));
 }
 

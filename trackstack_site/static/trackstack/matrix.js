@@ -104,11 +104,7 @@
   // --- What to show --------------------------------------------------------------------------------------------
   const show = document.getElementById("matrix-show");
   function apply() {
-    grid.dataset.show = show.value;
-    for (const row of grid.querySelectorAll("tr[data-find]")) {
-      const isMeant = show.value === "draft" ? row.querySelector("td > em") : (row.dataset.marks || "").split(" ").includes(show.value);
-      row.classList.toggle("is-left-out", Boolean(show.value) && !isMeant);
-    }
+    grid.dataset.show = show.value; // the style sheet hides the rows without that mark
     tidy();
   }
   show?.addEventListener("change", apply);

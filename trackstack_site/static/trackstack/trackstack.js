@@ -70,23 +70,11 @@ function filter(box) {
   if (words.length) say(`${shown} of ${rows.length} shown`);
 }
 
-// --- Fold: a button with aria-expanded and aria-controls folds a group, and remembers it -----------------
-const foldKey = (button) => `fold:${button.getAttribute("aria-controls")}`;
-
-function fold(button, isOpen, isKept = true) {
+// --- Fold: a button with aria-expanded and aria-controls folds a group; the page may keep it ---------------
+function fold(button, isOpen) {
   button.setAttribute("aria-expanded", String(isOpen));
   document.getElementById(button.getAttribute("aria-controls")).classList.toggle("is-folded", !isOpen);
-  if (!isKept) return;
-  try {
-    if (isOpen) localStorage.removeItem(foldKey(button));
-    else localStorage.setItem(foldKey(button), "1");
-  } catch { /* not kept */ }
-}
-
-function restoreFolds() {
-  for (const button of $$("button[data-fold]")) {
-    try { if (localStorage.getItem(foldKey(button))) fold(button, false, false); } catch { /* open */ }
-  }
+  document.dispatchEvent(new CustomEvent("trackstack:fold"));
 }
 
 // --- Events -----------------------------------------------------------------------------------------------
@@ -141,7 +129,6 @@ document.addEventListener("htmx:sendError", () => toast("Nothing was changed: th
 document.addEventListener("DOMContentLoaded", () => {
   $("#dialog")?.addEventListener("close", () => $("#dialog-body").replaceChildren());
   showTheme();
-  restoreFolds();
   tendToasts();
   const box = $("[data-filter]");
   if (box?.value) filter(box);

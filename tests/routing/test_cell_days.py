@@ -1,0 +1,80 @@
+"""A cell's last seven days: figures, picture, and who may look."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
+
+from destinations.models import Destination, LedgerEntry, LedgerState
+from routing import cell_days, snapshot
+from tests.factories import make_destination
+from tests.logins import client_with
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def webhook() -> Destination:
+    snapshot.forget()
+    return make_destination("webhook")
+
+
+def count(destination: Destination, days_ago: int, number: int, *, event: str = "SignUp", state: str = "") -> None:
+    LedgerEntry.objects.create(
+        destination=destination,
+        event_name=event,
+        day=timezone.now().date() - timedelta(days=days_ago),
+        state=state or LedgerState.DELIVERED,
+        count=number,
+        is_total=days_ago > 0,
+    )
+
+
+def address(destination: Destination, event: str = "SignUp") -> str:
+    return reverse("routing:cell_days", args=[destination.pk, event])
+
+
+def test_each_of_seven_days_is_there_and_only_what_was_delivered_counts(
+    webhook: Destination, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    count(webhook, 0, 4)
+    count(webhook, 3, 8)
+    count(webhook, 7, 500)
+    count(webhook, 1, 500, state=LedgerState.DEAD)
+    count(webhook, 1, 500, event="Purchase")
+    with django_assert_num_queries(1):
+        found = cell_days.delivered("SignUp", webhook.pk, timezone.now().date())
+    assert [day.count for day in found] == [0, 0, 0, 8, 0, 0, 4]
+    assert [day.height for day in found] == [0, 0, 0, cell_days.BAR_HEIGHT, 0, 0, cell_days.BAR_HEIGHT / 2]
+
+
+def test_what_is_little_beside_the_rest_is_still_seen() -> None:
+    little, much = cell_days.with_bars([(date(2026, 1, 1), 1), (date(2026, 1, 2), 1_000_000)])
+    assert (little.height, much.top) == (cell_days.LEAST_BAR, 0)
+
+
+def test_the_figures_stand_as_text_beside_the_bars(webhook: Destination) -> None:
+    count(webhook, 2, 1200)
+    text = client_with("routing.view_route").get(address(webhook)).content.decode()
+    assert f"<strong>SignUp</strong> → {webhook.name}" in text
+    assert "1\N{NARROW NO-BREAK SPACE}200 delivered in the last 7 days, most on" in text
+    assert text.count("<li>") == 7
+    assert " style=" not in text
+
+
+def test_nothing_is_said_to_be_nothing(webhook: Destination) -> None:
+    assert "Nothing was delivered" in client_with("routing.view_route").get(address(webhook)).content.decode()
+
+
+def test_who_may_look(webhook: Destination) -> None:
+    assert Client().get(address(webhook)).status_code == 302
+    assert client_with("events.view_source").get(address(webhook)).status_code == 403
+    looker = client_with("routing.view_route")
+    assert looker.get(address(webhook)).status_code == 200
+    assert looker.get(address(webhook, "NoSuchEvent")).status_code == 404
+    assert looker.get(reverse("routing:cell_days", args=[10**12, "SignUp"])).status_code == 404

@@ -1,0 +1,57 @@
+// Times in the reader's own zone. The server writes UTC; the title, and words for screen readers, keep both.
+"use strict";
+
+(() => {
+  const name = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
+  if (/^(Etc\/)?(UTC|UCT|GMT|Universal|Zulu|Greenwich)$/.test(name)) return;
+  const options = { year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" };
+  const here = new Intl.DateTimeFormat("en-GB", { ...options, timeZone: name, timeZoneName: "short" });
+  const utc = new Intl.DateTimeFormat("en-GB", { ...options, timeZone: "UTC" });
+  const partsOf = (format, at) => Object.fromEntries(format.formatToParts(at).map((part) => [part.type, part.value]));
+  // "Berlin time" holds in summer and winter; a zone without a place is named by its distance from UTC.
+  const zone = name.includes("/") && !name.startsWith("Etc/") ? `${name.split("/").at(-1).replaceAll("_", " ")} time` : partsOf(here, Date.now()).timeZoneName;
+
+  function words(parts, precision) {
+    const day = `${parts.year}-${parts.month}-${parts.day}`;
+    const minute = `${parts.hour}:${parts.minute}`;
+    return { second: `${day} ${minute}:${parts.second}`, minute: `${day} ${minute}`, day, clock: `${minute}:${parts.second}` }[precision];
+  }
+
+  function show(element) {
+    const at = new Date(element.dateTime);
+    if (Number.isNaN(at.getTime())) return;
+    const [precision, isBare] = element.dataset.at.split(" ");
+    const [mine, theirs] = [partsOf(here, at), partsOf(utc, at)];
+    const full = precision === "minute" ? "minute" : "second";
+    element.title = `${words(mine, full)} ${mine.timeZoneName} (${name}), ${words(theirs, full)} UTC`;
+    element.textContent = words(mine, precision) + (isBare || precision === "day" ? "" : ` ${mine.timeZoneName}`);
+    const aside = document.createElement("span");
+    aside.className = "visually-hidden time-aside";
+    const isSameDay = mine.day === theirs.day;
+    aside.textContent = `${isBare ? ` ${mine.timeZoneName}` : ""}, ${words(theirs, precision === "second" && isSameDay ? "clock" : precision)} UTC`;
+    element.append(aside);
+    delete element.dataset.at;
+  }
+
+  // What is typed stays UTC, as its label says; beside it stands what that is here.
+  function hint(input) {
+    let note = document.getElementById(`${input.id}-here`);
+    const at = input.value ? new Date(`${input.value}Z`) : null;
+    if (!note && at) {
+      note = Object.assign(document.createElement("div"), { id: `${input.id}-here`, className: "help" });
+      input.after(note);
+      input.setAttribute("aria-describedby", `${input.getAttribute("aria-describedby") || ""} ${note.id}`.trim());
+    }
+    if (note) note.textContent = at && !Number.isNaN(at.getTime()) ? `${words(partsOf(here, at), "minute")} ${zone}` : "";
+  }
+
+  function showAll() {
+    for (const element of document.querySelectorAll("time[data-at]")) show(element);
+    for (const element of document.querySelectorAll("[data-zone]")) { element.textContent = zone; element.title = name; element.removeAttribute("data-zone"); }
+    for (const input of document.querySelectorAll("input[type=datetime-local][id]:not([data-seen])")) { input.dataset.seen = ""; hint(input); }
+  }
+
+  globalThis.readerZone = { name, label: zone };
+  document.addEventListener("input", (event) => { if (event.target.matches("input[type=datetime-local][id]")) hint(event.target); });
+  for (const moment of ["DOMContentLoaded", "htmx:afterSwap", "htmx:oobAfterSwap"]) document.addEventListener(moment, showAll);
+})();
