@@ -209,7 +209,7 @@ class Stack:
         for (skips,) in self.sql("SELECT skips FROM events_ingestbatch"):
             for destination, reasons in skips.items():
                 recount[int(destination), "skipped"] += sum(len(positions) for positions in reasons.values())
-        for (destination,) in self.sql("SELECT id FROM destinations_destination"):
+        for (destination,) in self.sql("SELECT id FROM destinations_destination WHERE removed_at IS NULL"):
             states = {s: recount[destination, s] for s in ("waiting", "delivered", "skipped", "dead")}
             assert sum(states.values()) == events, (destination, states, events)
             assert ledger.get((destination, "received"), 0) == events

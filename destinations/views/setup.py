@@ -123,7 +123,6 @@ def context_of(destination: Destination) -> dict[str, Any]:
         "destination": destination,
         "steps": found,
         "is_live": golive.is_live(found),
-        "is_awaiting": bool(found) and not found[-1].is_done,
     }
 
 

@@ -242,7 +242,7 @@ def test_publishing_at_a_time_and_stopping_it(ada: Client, pixel: Destination) -
     at = (timezone.now() + timedelta(days=2)).strftime("%Y-%m-%dT%H:%M")
     ada.post(page + "schedule/", {"publish_at": at, **revision})
     assert draft_of("ada").state == DraftState.SCHEDULED
-    assert f"at {at.replace('T', ' ')}" in ada.get(DRAFTS).content.decode()
+    assert f">{at.replace('T', ' ')} UTC</time>" in ada.get(DRAFTS).content.decode()
     ada.post(page + "unschedule/")
     assert draft_of("ada").state == DraftState.OPEN
 
