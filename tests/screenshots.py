@@ -60,7 +60,7 @@ def main() -> int:
 
 
 def found(page: Page, url: str) -> dict[str, str]:
-    """Screens of one row, whose addresses only the installation knows: the newest delivery's trace, its last request."""
+    """Screens of one row, whose addresses only the installation knows: a delivery's trace, the last request."""
     first = {}
     for name, listed in (("trace-event", "deliveries/?state=2"), ("attempt", "attempts/")):
         page.goto(f"{url}/admin/{listed}")
@@ -81,6 +81,19 @@ def shoot(browser: Browser, url: str, password: str, suffix: str, look: dict[str
         page.wait_for_timeout(700)
         page.screenshot(path=IMAGES / f"{name}{suffix}.png")
         print(f"docs/images/{name}{suffix}.png")
+    if "narrow" not in suffix:
+        week_of_a_cell(page, url, suffix)
+
+
+def week_of_a_cell(page: Page, url: str, suffix: str) -> None:
+    """The matrix while somebody rests on a cell."""
+    page.goto(f"{url}/admin/configure/events/?q=a")
+    cell = page.locator("#matrix tr[data-find]:visible td:not(.al):has(> b) > button").first
+    if cell.count():
+        cell.hover()
+        page.locator("#cell-days:popover-open li").first.wait_for()
+        page.screenshot(path=IMAGES / f"configure-events-week{suffix}.png")
+        print(f"docs/images/configure-events-week{suffix}.png")
 
 
 if __name__ == "__main__":
