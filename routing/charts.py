@@ -11,6 +11,8 @@ from typing import NamedTuple
 WIDTH = 1000
 BAND_GAP = 6
 LEAST_BAND = 2.0
+ROW, TIGHT_ROW, FEW_LANES = 34.0, 21.0, 8
+"""Height of a lane; many of them stand closer, so that the table below is not pushed off the screen."""
 
 
 class Step(NamedTuple):
@@ -49,11 +51,12 @@ class Flow(NamedTuple):
     right: float
 
 
-def flow(lanes: Sequence[tuple[str, int, str]], *, width: float = 560, row: float = 34) -> Flow:
+def flow(lanes: Sequence[tuple[str, int, str]], *, width: float = 560) -> Flow:
     """lanes: (label, deliveries, tone). Thickness follows the count; a lane without any is left out."""
     shown = [lane for lane in lanes if lane[1]]
     if not shown:
         return Flow([], 0, width)
+    row = ROW if len(shown) <= FEW_LANES else TIGHT_ROW
     height = row * len(shown)
     largest = max(count for _, count, _ in shown)
     total = sum(count for _, count, _ in shown)

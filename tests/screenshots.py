@@ -12,7 +12,7 @@ import os
 import sys
 from pathlib import Path
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.browser.conftest import CHROMIUM, FLAGS
 
@@ -60,17 +60,41 @@ def main() -> int:
     return 0
 
 
+def found(page: Page, url: str) -> dict[str, str]:
+    """Screens of one row, whose addresses only the installation knows: a delivery's trace, the last request."""
+    first = {}
+    for name, listed in (("trace-event", "deliveries/?state=2"), ("attempt", "attempts/")):
+        page.goto(f"{url}/admin/{listed}")
+        link = page.locator("tbody th[scope=row] a")
+        if link.count():
+            first[name] = (link.first.get_attribute("href") or "").removeprefix("/admin/")
+    return first
+
+
 def shoot(browser: Browser, url: str, password: str, suffix: str, look: dict[str, object]) -> None:
     page = browser.new_context(**look, reduced_motion="reduce").new_page()  # type: ignore[arg-type]
     page.goto(f"{url}/admin/login/")
     page.fill("input[name=username]", "demo")
     page.fill("input[name=password]", password)
     page.click("[type=submit]")
-    for name, path in SCREENS.items():
+    for name, path in {**SCREENS, **found(page, url)}.items():
         page.goto(f"{url}/admin/{path}")
         page.wait_for_timeout(700)
         page.screenshot(path=IMAGES / f"{name}{suffix}.png")
         print(f"docs/images/{name}{suffix}.png")
+    if "narrow" not in suffix:
+        week_of_a_cell(page, url, suffix)
+
+
+def week_of_a_cell(page: Page, url: str, suffix: str) -> None:
+    """The matrix while somebody rests on a cell."""
+    page.goto(f"{url}/admin/configure/events/?q=a")
+    cell = page.locator("#matrix tr[data-find]:visible td:not(.al):has(> b) > button").first
+    if cell.count():
+        cell.hover()
+        page.locator("#cell-days:popover-open li").first.wait_for()
+        page.screenshot(path=IMAGES / f"configure-events-week{suffix}.png")
+        print(f"docs/images/configure-events-week{suffix}.png")
 
 
 if __name__ == "__main__":
