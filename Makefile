@@ -24,7 +24,7 @@ run: setup ## Bring up everything: web, worker, beat, PostgreSQL, Valkey, sandbo
 
 test: setup ## Run every test
 	@sh .ci/browser
-	@$(RUN) -m pytest
+	@sh .ci/tests $(RUN)
 
 chaos: setup ## Kill everything at random under load, then check the books to the event (MINUTES=2, SEED=…)
 	@CHAOS_SECONDS=$$(( $${MINUTES:-2} * 60 )) CHAOS_SEED=$${SEED:-0} $(RUN) -m pytest -q -s tests/pipeline/test_chaos.py

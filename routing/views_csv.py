@@ -32,7 +32,7 @@ def choose(request: HttpRequest) -> HttpResponse:
         "state": state,
         "q": words,
         "show": show,
-        "shows": looks.SHOWS,
+        "shows": {key: label for key, label in looks.SHOWS.items() if key != looks.DRAFT},
         "is_filtered": bool(words or show),
         "shown": len(matrix.events_shown(state, words, show)),
     }
