@@ -16,8 +16,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from routing import draft_diff, drafts, publishing, snapshot, toggles
-from routing.models import Draft, DraftChange, DraftState
+from routing import draft_diff, drafts, publishing, snapshot, toasts, toggles
+from routing.models import Draft, DraftChange, DraftState, RoutingChange
 from routing.views import may
 from trackstack_site.guard import key_of
 
@@ -118,6 +118,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "difference": draft_diff.difference(changes, snapshot.current()) if is_waiting else None,
         **_rights(draft, request.user),
         "note_form": NoteForm(initial={"note": draft.note}),
+        "backfills": _backfills(draft) if request.user.has_perm("destinations.add_replay") else [],
     }
     if context["may_publish"]:
         context["time_form"] = TimeForm(initial={"publish_at": _next_morning()})
@@ -126,6 +127,14 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
     if context["may_decide"]:
         context["comment_form"] = CommentForm()
     return render(request, "routing/draft.html", context)
+
+
+def _backfills(draft: Draft) -> list[tuple[str, str]]:
+    """Destinations at which publishing it switched something on, and where the last days of that can be sent."""
+    if draft.version is None:
+        return []
+    entries = RoutingChange.objects.filter(version=draft.version).order_by("pk")
+    return [(entry.destination_name, url) for entry in entries if (url := toasts.backfill_of(entry))]
 
 
 def _rights(draft: Draft, user: Any) -> dict[str, bool]:

@@ -255,3 +255,14 @@ def test_discarding_asks_first(ada: Client, pixel: Destination) -> None:
     assert "It was discarded" in ada.get(page).content.decode()
     assert drafts.current(User.objects.get(username="ada")) is None
     assert is_on(pixel, "SignUp")
+
+
+def test_what_was_switched_on_can_be_sent_for_the_last_days_too(ada: Client, pixel: Destination) -> None:
+    toggle(ada, pixel, "FeatureUsed:1")
+    draft = draft_of("ada")
+    ada.post(f"{DRAFTS}{draft.pk}/publish/", {"revision": str(draft.revision), "note": ""})
+    text = ada.get(f"{DRAFTS}{draft.pk}/").content.decode()
+    may_replay = User.objects.get(username="ada").has_perm("destinations.add_replay")
+    assert ("Send the last days of what it switched on" in text) is may_replay
+    assert (f"replays/new/?kind=missed&amp;destination={pixel.pk}" in text) is may_replay
+    assert may_replay
