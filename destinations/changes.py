@@ -15,6 +15,7 @@ from destinations.models import Destination, EventMode, Hold, LedgerEntry, Repla
 from destinations.platforms.base import Kind, Platform
 from events.models import Source
 from routing import toggles
+from routing.models import DraftChange
 from trackstack_site.nudge import nudge
 
 MENDABLE = (Hold.CREDENTIALS, Hold.CONFIGURATION)
@@ -176,9 +177,11 @@ def _remove(row: Destination, **who: Any) -> None:
     tokens.forget(row.pk)
     _end_replays(row)
     row.routes.all().delete()
+    DraftChange.objects.filter(destination=row).delete()
     row.name = _past_name(row, now)
     row.is_enabled, row.hold, row.settings, row.secrets, row.removed_at = False, Hold.NONE, {}, {}, now
     row.save(update_fields=["name", "is_enabled", "hold", "settings", "secrets", "removed_at"])
+    Destination.objects.filter(pk=row.pk).update(**breaker.closed())
     wake(row.pk)  # what waits is accounted for as skipped
 
 
