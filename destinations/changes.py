@@ -14,7 +14,7 @@ from destinations.delivery import DELIVER_TASK
 from destinations.models import Destination, EventMode, Hold, LedgerEntry, Replay, ReplayState
 from destinations.platforms.base import Kind, Platform
 from events.models import Source
-from routing import toggles
+from routing import dispatch, toggles
 from routing.models import DraftChange
 from trackstack_site.nudge import nudge
 
@@ -134,12 +134,15 @@ def delete(destination: Destination, *, user: Any, is_finished_first: bool = Fal
     if destination.platform.is_builtin:
         raise KeptError(f"{destination.name} is built in.")
     with transaction.atomic():
-        # Routing that runs just now must get its ledger rows in before the look, or fail on them after it and start
-        # again with the new version: the lock makes it one or the other.
         row = Destination.objects.select_for_update().get(pk=destination.pk)
         if row.removed_at is not None:
             return
-        if not queries.has_history(row):
+        is_unused = not queries.has_history(row)
+        if is_unused:
+            # Routing that runs just now may be about to owe it something: look again when that is there.
+            dispatch.wait_for_steps()
+            is_unused = not queries.has_history(row)
+        if is_unused:
             toggles.record_destination_change(row, "deleted", [f"{row.name} is deleted"], user=user)
             LedgerEntry.objects.filter(destination=row).delete()
             row.delete()

@@ -15,7 +15,18 @@ from django.db.models.functions import Least
 from django.utils import timezone
 from psycopg.errors import QueryCanceled
 
-from destinations.models import Attempt, Delivery, Destination, Hold, LedgerEntry, LedgerState, State, delivery_pk
+from destinations.models import (
+    Attempt,
+    Delivery,
+    Destination,
+    Hold,
+    LedgerEntry,
+    LedgerState,
+    Replay,
+    ReplayState,
+    State,
+    delivery_pk,
+)
 from events.models import Event, event_pk
 
 PAGE_SIZE = 50
@@ -102,7 +113,7 @@ def first_too_old(destination: Destination) -> datetime | None:
 
 
 def has_history(destination: Destination) -> bool:
-    """Whether anything was ever owed or sent to it: then it is kept, so that the past stays readable.
+    """Whether anything was ever owed or sent to it, or soon will be: then it is kept, so that the past stays readable.
 
     Asks indexes and the ledger only. Events that were merely skipped are no history: nothing happened.
     """
@@ -110,7 +121,9 @@ def has_history(destination: Destination) -> bool:
     settled = LedgerEntry.objects.filter(
         destination=destination, state__in=(LedgerState.DELIVERED, LedgerState.DEAD), count__gt=0
     )
-    return owed.exists() or settled.exists() or Attempt.objects.filter(destination=destination).exists()
+    planned = Replay.objects.filter(destination=destination, state__in=(ReplayState.RUNNING, ReplayState.PAUSED))
+    attempts = Attempt.objects.filter(destination=destination)
+    return owed.exists() or settled.exists() or planned.exists() or attempts.exists()
 
 
 # --- Deliveries ------------------------------------------------------------------------------------------

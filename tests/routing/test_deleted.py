@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import threading
 from typing import Any
 
 import pytest
+from django.core.management import call_command
+from django.db import connection
 from django.utils import timezone
 
 from destinations import changes, metrics
-from destinations.models import Destination, LedgerEntry
+from destinations.delivery import deliver_due
+from destinations.models import Delivery, Destination, LedgerEntry, State
 from events.ingest import Sender, accept_batch
-from routing import drafts, history, publishing, snapshot, toggles
+from routing import dispatch, drafts, history, publishing, snapshot, toggles
 from routing.dispatch import route_due
 from routing.models import Route, RoutingChange
 from tests import factories
@@ -103,3 +107,37 @@ def test_a_deleted_destination_alarms_nobody(pixel: Destination) -> None:
     pixel.refresh_from_db()
     assert found.get(("trackstack_destination_breaker_open", pixel.name), 0) == 0
     assert (pixel.breaker_since, pixel.failures, pixel.breaker_detail) == (None, 0, "")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_routing_under_way_owes_nothing_to_a_destination_without_a_past(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing was ever owed to it when the deletion looks, and the first delivery is written at that very moment."""
+    monkeypatch.setattr("events.ingest.nudge", lambda *_: None)
+    monkeypatch.setattr("routing.dispatch.nudge", lambda *_: None)
+    monkeypatch.setattr("destinations.changes.nudge", lambda *_: None)
+    call_command("sync_taxonomy")
+    pixel, source = factories.make_destination("meta", name="Pixel"), factories.make_source()
+    accept_batch(json.dumps([factories.event("SignUp", "e")]).encode(), Sender(source_id=source.pk, trace_id="t"))
+
+    def delete() -> None:
+        try:
+            changes.delete(pixel, user=None)
+        finally:
+            connection.close()
+
+    deleting, real = threading.Thread(target=delete), dispatch._route
+
+    def slow(*values: Any) -> set[int]:
+        touched = real(*values)
+        deleting.start()
+        deleting.join(0.5)
+        return touched
+
+    monkeypatch.setattr(dispatch, "_route", slow)
+    dispatch.route_step()
+    deleting.join()
+    owed = Delivery.objects.filter(destination=pixel.pk, state=State.WAITING)
+    assert owed.count() == 1
+    assert Destination.objects.filter(pk=pixel.pk).exists(), "a delivery waits for it: somebody must account for that"
+    deliver_due(pixel.pk)
+    assert not owed.exists()
