@@ -146,7 +146,7 @@ def delete(destination: Destination, *, user: Any, is_finished_first: bool = Fal
             toggles.record_destination_change(row, "deleted", [f"{row.name} is deleted"], user=user)
             LedgerEntry.objects.filter(destination=row).delete()
             row.delete()
-        elif is_finished_first and queries.waiting_count(row):
+        elif is_finished_first and queries.is_awaited(row):
             _close(row, user)
         else:
             _remove(row, user=user)
@@ -206,7 +206,7 @@ def finish_closing() -> int:
     for destination in Destination.objects.present().filter(closing_at__lt=timezone.now() - CLOSING_GRACE):
         with transaction.atomic():
             row = Destination.objects.select_for_update().get(pk=destination.pk)
-            if row.closing_at is None or row.removed_at is not None or queries.waiting_count(row):
+            if row.closing_at is None or row.removed_at is not None or queries.is_awaited(row):
                 continue
             _remove(row, actor="delivery")
             done += 1
