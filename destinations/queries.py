@@ -108,7 +108,7 @@ def is_awaited(destination: Destination) -> bool:
 def _count_waiting(destination: Destination, most: int) -> int:
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT count(*) FROM ({waiting.some('%(pk)s', most)}) AS those", {"pk": destination.pk})
-        return min(most, int(cursor.fetchone()[0]))
+        return int(cursor.fetchone()[0])
 
 
 def first_too_old(destination: Destination) -> datetime | None:
