@@ -14,7 +14,8 @@ from destinations.delivery import DELIVER_TASK
 from destinations.models import Destination, EventMode, Hold, LedgerEntry, Replay, ReplayState
 from destinations.platforms.base import Kind, Platform
 from events.models import Source
-from routing import toggles
+from routing import dispatch, toggles
+from routing.models import DraftChange
 from trackstack_site.nudge import nudge
 
 MENDABLE = (Hold.CREDENTIALS, Hold.CONFIGURATION)
@@ -133,16 +134,19 @@ def delete(destination: Destination, *, user: Any, is_finished_first: bool = Fal
     if destination.platform.is_builtin:
         raise KeptError(f"{destination.name} is built in.")
     with transaction.atomic():
-        # Routing that runs just now must get its ledger rows in before the look, or fail on them after it and start
-        # again with the new version: the lock makes it one or the other.
         row = Destination.objects.select_for_update().get(pk=destination.pk)
         if row.removed_at is not None:
             return
-        if not queries.has_history(row):
+        is_unused = not queries.has_history(row)
+        if is_unused:
+            # Routing that runs just now may be about to owe it something: look again when that is there.
+            dispatch.wait_for_steps()
+            is_unused = not queries.has_history(row)
+        if is_unused:
             toggles.record_destination_change(row, "deleted", [f"{row.name} is deleted"], user=user)
             LedgerEntry.objects.filter(destination=row).delete()
             row.delete()
-        elif is_finished_first and queries.waiting_count(row):
+        elif is_finished_first and queries.is_awaited(row):
             _close(row, user)
         else:
             _remove(row, user=user)
@@ -176,9 +180,11 @@ def _remove(row: Destination, **who: Any) -> None:
     tokens.forget(row.pk)
     _end_replays(row)
     row.routes.all().delete()
+    DraftChange.objects.filter(destination=row).delete()
     row.name = _past_name(row, now)
     row.is_enabled, row.hold, row.settings, row.secrets, row.removed_at = False, Hold.NONE, {}, {}, now
     row.save(update_fields=["name", "is_enabled", "hold", "settings", "secrets", "removed_at"])
+    Destination.objects.filter(pk=row.pk).update(**breaker.closed())
     wake(row.pk)  # what waits is accounted for as skipped
 
 
@@ -200,7 +206,7 @@ def finish_closing() -> int:
     for destination in Destination.objects.present().filter(closing_at__lt=timezone.now() - CLOSING_GRACE):
         with transaction.atomic():
             row = Destination.objects.select_for_update().get(pk=destination.pk)
-            if row.closing_at is None or row.removed_at is not None or queries.waiting_count(row):
+            if row.closing_at is None or row.removed_at is not None or queries.is_awaited(row):
                 continue
             _remove(row, actor="delivery")
             done += 1

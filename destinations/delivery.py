@@ -344,7 +344,7 @@ class Run:
             self._retry(row, outcome.after, detail, attempt, roll)
         elif result == Result.CONFIG:
             # Not the event's fault: it waits, due at once when the destination is mended.
-            self._settle(row, State.WAITING, "", detail, due_at=self.now, attempt=attempt, is_untried=True)
+            self._settle(row, State.WAITING, "", detail, due_at=row.turn, attempt=attempt, is_untried=True)
             if outcome.reason == TOKEN_EXPIRED and not self.is_stopped and tokens.refused(self.destination, self.token):
                 self.is_stopped = True  # the next claim fetches a fresh one
             elif not self.is_stopped:
@@ -357,7 +357,7 @@ class Run:
         """roll: one for all rows of a request, so that what failed together returns together, in one request."""
         if self.destination.breaker_since is not None:
             # A probe, or on its way when the breaker opened: it keeps its place, and its tries.
-            self._settle(row, State.WAITING, "", detail, due_at=row.created_at, attempt=attempt, is_untried=True)
+            self._settle(row, State.WAITING, "", detail, due_at=row.turn, attempt=attempt, is_untried=True)
             return
         verdict = retry.next_try(
             tries=row.tries,
@@ -392,10 +392,8 @@ class Run:
     def _release(self, items: Sequence[Item], attempt: Attempt | None = None) -> None:
         """Give back rows that were claimed and not sent, or sent in a request that was refused for another event."""
         for item in items:
-            self._settle(
-                self.rows[item.key], State.WAITING,
-                due_at=self.now, attempt=attempt, is_untried=True, is_blameless=True,
-            )  # fmt: skip
+            row = self.rows[item.key]
+            self._settle(row, State.WAITING, due_at=row.turn, attempt=attempt, is_untried=True, is_blameless=True)
 
     def _settle(
         self,

@@ -10,7 +10,7 @@ from django import forms
 from django.utils.translation import gettext as _
 
 from destinations.models import Destination
-from routing.policy import DestinationRule
+from routing.drafts import Wanted
 
 PREFIX = "id_of_"
 CHOICES = "id-choices"
@@ -19,13 +19,14 @@ MOST = {"id": 200, "name": 100}
 
 
 class IdsForm(forms.Form):
-    """One field for each event that is on or has an id. `changed()` is what differs from what is stored.
+    """One field for each event that is on or has an id. `changed()` is what its person changed.
 
+    wanted: what their draft wants of the destination, shown instead of what is in force.
     On platforms that list names (`Platform.lists_names`) the field is the event's native name.
     """
 
     def __init__(
-        self, *args: Any, destination: Destination, rule: DestinationRule, events: Iterable[str], **kwargs: Any
+        self, *args: Any, destination: Destination, events: Iterable[str], wanted: Wanted | None = None, **kwargs: Any
     ) -> None:
         super().__init__(*args, **kwargs)
         self.platform = destination.platform
@@ -34,10 +35,16 @@ class IdsForm(forms.Form):
             event: name if self.is_name else native_id
             for event, name, native_id in destination.routes.values_list("event_name", "native_name", "native_id")
         }
+        if wanted is not None:
+            own |= wanted.native_names if self.is_name else wanted.native_ids
         self.stored = {event: own.get(event, "") for event in events}
         for event, value in self.stored.items():
             field = forms.CharField(
-                label=event, required=False, initial=value, max_length=MOST["name" if self.is_name else "id"]
+                label=event,
+                required=False,
+                initial=value,
+                max_length=MOST["name" if self.is_name else "id"],
+                show_hidden_initial=True,
             )
             field.widget.attrs.update(list=CHOICES, autocomplete="off", spellcheck="false")
             if self.is_name:
@@ -72,6 +79,13 @@ class IdsForm(forms.Form):
         return data
 
     def changed(self) -> dict[str, str]:
-        """Event → value as it is to be, of those that differ."""
+        """Event → value as it is to be, of those that differ from what the page showed.
+
+        What a colleague entered since in another field stays.
+        """
         entered = {event: self.cleaned_data.get(PREFIX + event, "") for event in self.stored}
-        return {event: value for event, value in entered.items() if value != self.stored[event]}
+        same = {event: (self._shown(event), stored) for event, stored in self.stored.items()}
+        return {event: value for event, value in entered.items() if value not in same[event]}
+
+    def _shown(self, event: str) -> str:
+        return str(self.data.get(self.add_initial_prefix(PREFIX + event), self.stored[event]))

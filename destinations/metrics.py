@@ -115,8 +115,9 @@ def _standings(destinations: dict[int, Destination]) -> Iterator[Any]:
         stands = now.get(pk, standing.Standing())
         lag.add_metric([one.name], stands.overdue)
         due.add_metric([one.name], stands.waiting)
-        held.add_metric([one.name], int(bool(one.hold)))
-        broken.add_metric([one.name], int(one.breaker_since is not None))
+        if one.removed_at is None:  # a request under way may fail after the deletion: that is nobody's trouble
+            held.add_metric([one.name], int(bool(one.hold)))
+            broken.add_metric([one.name], int(one.breaker_since is not None))
     yield from (lag, due, held, broken)
 
 

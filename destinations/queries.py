@@ -15,7 +15,19 @@ from django.db.models.functions import Least
 from django.utils import timezone
 from psycopg.errors import QueryCanceled
 
-from destinations.models import Attempt, Delivery, Destination, Hold, LedgerEntry, LedgerState, State, delivery_pk
+from destinations import waiting
+from destinations.models import (
+    Attempt,
+    Delivery,
+    Destination,
+    Hold,
+    LedgerEntry,
+    LedgerState,
+    Replay,
+    ReplayState,
+    State,
+    delivery_pk,
+)
 from events.models import Event, event_pk
 
 PAGE_SIZE = 50
@@ -85,8 +97,18 @@ def counts_of(day: date) -> dict[int, Counts]:
 
 def waiting_count(destination: Destination) -> int:
     """Rows that wait, counted up to COUNT_CAP."""
-    rows = Delivery.objects.filter(destination=destination, state=State.WAITING).order_by()
-    return len(rows.values_list("pk", flat=True)[:COUNT_CAP])
+    return _count_waiting(destination, COUNT_CAP)
+
+
+def is_awaited(destination: Destination) -> bool:
+    """Whether any row waits for it."""
+    return bool(_count_waiting(destination, 1))
+
+
+def _count_waiting(destination: Destination, most: int) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT count(*) FROM ({waiting.some('%(pk)s', most)}) AS those", {"pk": destination.pk})
+        return int(cursor.fetchone()[0])
 
 
 def first_too_old(destination: Destination) -> datetime | None:
@@ -94,23 +116,25 @@ def first_too_old(destination: Destination) -> datetime | None:
     age = destination.platform.max_age
     if age is None:
         return None
-    waiting = Delivery.objects.filter(destination=destination, state=State.WAITING).alias(half=Least("tries", 1))
+    rows = Delivery.objects.filter(destination=destination, state=State.WAITING).alias(half=Least("tries", 1))
     firsts = [
-        waiting.filter(half=half).order_by("due_at").values_list("event__occurred_at", flat=True)[:1] for half in (0, 1)
+        rows.filter(half=half).order_by("due_at").values_list("event__occurred_at", flat=True)[:1] for half in (0, 1)
     ]
     return min((first + age for found in firsts for first in found), default=None)
 
 
 def has_history(destination: Destination) -> bool:
-    """Whether anything was ever owed or sent to it: then it is kept, so that the past stays readable.
+    """Whether anything was ever owed or sent to it, or soon will be: then it is kept, so that the past stays readable.
 
     Asks indexes and the ledger only. Events that were merely skipped are no history: nothing happened.
     """
-    owed = Delivery.objects.filter(destination=destination, state__in=(State.WAITING, State.DEAD))
+    dead = Delivery.objects.filter(destination=destination, state=State.DEAD)  # each state has an index of its own
     settled = LedgerEntry.objects.filter(
         destination=destination, state__in=(LedgerState.DELIVERED, LedgerState.DEAD), count__gt=0
     )
-    return owed.exists() or settled.exists() or Attempt.objects.filter(destination=destination).exists()
+    planned = Replay.objects.filter(destination=destination, state__in=(ReplayState.RUNNING, ReplayState.PAUSED))
+    attempts = Attempt.objects.filter(destination=destination)
+    return is_awaited(destination) or any(rows.exists() for rows in (dead, settled, planned, attempts))
 
 
 # --- Deliveries ------------------------------------------------------------------------------------------

@@ -44,11 +44,18 @@ class Claimed(msgspec.Struct, frozen=True, gc=False):
     id: int
     tries: int
     created_ms: int
+    turn_us: int
+    """What it was due at before the claim, Unix time in microseconds."""
     of: EventRow
 
     @property
     def created_at(self) -> datetime:
         return _EPOCH + timedelta(milliseconds=self.created_ms)
+
+    @property
+    def turn(self) -> datetime:
+        """Its place in the queue, for when it is given back: due now, it would stand behind all that waits."""
+        return _EPOCH + timedelta(microseconds=self.turn_us)
 
     @property
     def occurred_at(self) -> datetime:
@@ -78,7 +85,7 @@ class Settled(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 # Of one half of the waiting rows, the next in turn: half 0 was never tried, half 1 is tried again.
-_NEXT_SQL = """SELECT id FROM destinations_delivery
+_NEXT_SQL = """SELECT id, due_at FROM destinations_delivery
     WHERE destination_id = %(destination)s AND state = 1 AND least(tries, 1) = {half}
     AND due_at <= statement_timestamp() ORDER BY due_at LIMIT {limit} FOR UPDATE SKIP LOCKED"""
 # What was never tried goes first; of a claim, an eighth is kept for what is tried again, so that it ends in time too.
@@ -88,7 +95,7 @@ again AS MATERIALIZED (
     {_NEXT_SQL.format(half=1, limit=_AGAIN_LIMIT)}
 ), fresh AS MATERIALIZED (
     {_NEXT_SQL.format(half=0, limit="%(limit)s - (SELECT count(*) FROM again)")}
-), due AS (SELECT id FROM again UNION ALL SELECT id FROM fresh)"""
+), due AS (SELECT * FROM again UNION ALL SELECT * FROM fresh)"""
 PROBED_AMONG = 10
 # Any of the first ones: the very first may be what breaks the platform, and would keep the others waiting for ever.
 PROBE_SQL = f"""
@@ -97,14 +104,15 @@ again AS MATERIALIZED (
 ), fresh AS MATERIALIZED (
     {_NEXT_SQL.format(half=0, limit=PROBED_AMONG)}
 ), due AS MATERIALIZED (
-    SELECT id FROM (SELECT id FROM again UNION ALL SELECT id FROM fresh) first_ones ORDER BY random() LIMIT %(limit)s
+    SELECT * FROM (SELECT * FROM again UNION ALL SELECT * FROM fresh) first_ones ORDER BY random() LIMIT %(limit)s
 )"""
 LEASE_SQL = """
 WITH {due}
 UPDATE destinations_delivery d
 SET due_at = statement_timestamp() + make_interval(secs => %(lease)s), tries = d.tries + 1
 FROM due WHERE d.id = due.id
-RETURNING d.id, d.tries, floor(extract(epoch FROM d.created_at) * 1000)::bigint
+RETURNING d.id, d.tries, floor(extract(epoch FROM d.created_at) * 1000)::bigint,
+    (extract(epoch FROM due.due_at) * 1000000)::bigint
 """
 EVENTS_SQL = """
 SELECT e.id, e.event_id, e.name, e.source_id, round(extract(epoch FROM e.occurred_at) * 1000)::bigint,

@@ -19,6 +19,7 @@ from django.utils import timezone
 from destinations import ledger, silence
 from destinations.models import DESTINATION_BITS, LedgerState
 from destinations.queries import CLOCK_SLACK, first_batch
+from events import unrouted
 from events.models import POSITION_BITS, QualityCount, QualityMemory, event_pk
 
 ROWS_PER_STEP = 5_000
@@ -97,9 +98,9 @@ def forget_events(cutoff: datetime) -> int:
     """Batches with their events and what is left of their deliveries."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
-            "SELECT max(id) FROM (SELECT id, received_at FROM events_ingestbatch ORDER BY id LIMIT %s) AS oldest"
-            " WHERE received_at < %s AND id < coalesce("
-            "  (SELECT min(id) FROM events_ingestbatch WHERE routed_at IS NULL), id + 1)",
+            f"WITH RECURSIVE {unrouted.SOURCES}"
+            " SELECT max(id) FROM (SELECT id, received_at FROM events_ingestbatch ORDER BY id LIMIT %s) AS oldest"
+            f" WHERE received_at < %s AND id < coalesce({unrouted.FIRST}, id + 1)",
             [BATCHES_PER_STEP, cutoff],
         )
         highest = cursor.fetchone()[0]

@@ -83,12 +83,13 @@ GROUP BY 1, 2, 3, 4
 
 
 def silences(now: datetime) -> list[Silence]:
-    """The gravest first. Somebody's switching off is none."""
+    """The gravest first. Somebody's switching off is none, nor is a destination that is about to be deleted."""
     hour = now.replace(minute=0, second=0, microsecond=0)
     known_since = EventHour.objects.aggregate(first=Min("hour"))["first"]
     if known_since is None:
         return []
-    made = dict(Destination.objects.filter(is_enabled=True).values_list("pk", "created_at"))
+    taking = Destination.objects.present().filter(is_enabled=True, closing_at=None)
+    made = dict(taking.values_list("pk", "created_at"))
     state, found = snapshot.current(), []
     for (pk, event), counts in _counts(hour).items():
         rule = state.rules.get(pk)

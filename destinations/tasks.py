@@ -8,7 +8,7 @@ from django.db import connection
 from destinations import alerts, changes, ledger, minutes, notices, replays, retention
 from destinations.delivery import DELIVER_TASK, deliver_due
 from destinations.queue import due_destinations
-from events import lookup, rejections
+from events import lookup, rejections, unrouted
 from trackstack_site.nudge import nudge
 
 ROUTE_TASK = "routing.route_batches"
@@ -25,7 +25,7 @@ def deliver(destination_id: int) -> int:
 def sweep() -> None:
     """Wake whatever has work: retries that came due, rows of killed workers, and wake-ups that a broker lost."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT EXISTS (SELECT 1 FROM events_ingestbatch WHERE routed_at IS NULL)")
+        cursor.execute(f"SELECT {unrouted.ANY}")
         if cursor.fetchone()[0]:
             nudge(ROUTE_TASK)
     for destination_id in due_destinations():

@@ -70,10 +70,21 @@ def route_due() -> int:
     return routed
 
 
+UNDER_WAY = 7_305_003
+"""Of pg_advisory_xact_lock: a step holds it shared, from before it reads the rules until its rows are there."""
+
+
+def wait_for_steps() -> None:
+    """Within a transaction: what older rules routed is there for all to see, and nothing is routed until its end."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [UNDER_WAY])
+
+
 def route_step(limit: int = BATCHES_PER_STEP) -> int:
     """Route up to `limit` batches in one transaction, so that a batch is routed once and wholly, or not at all."""
-    state = snapshot.current()
     with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", [UNDER_WAY])
+        state = snapshot.current()
         cursor.execute(TAKE_SQL, [limit])
         batches = cursor.fetchall()
         if not batches:

@@ -172,7 +172,7 @@ def collect(
         list(Collecting.objects.select_for_update().filter(user=user.pk))
         draft = _taking(user).select_for_update().first() or Draft.objects.create(author=user)
         # The destination may be gone by now.
-        if not Destination.objects.filter(pk=rule.id).exists():
+        if not Destination.objects.present().filter(pk=rule.id).exists():
             raise toggles.ToggleError(f"{rule.name} was deleted meanwhile.")
         held = _Held(draft, rule, state)
         if mode is not None:

@@ -158,9 +158,11 @@ def _net(pk: int, changes: Iterable[RoutingChange]) -> Net:
 
 
 def way_back(version: int, destination_pk: int | None = None) -> list[Net]:
-    """What going back to a version would change now."""
+    """What going back to a version would change now. Destinations that are gone are left out."""
     newest = RoutingChange.objects.order_by("-version").values_list("version", flat=True).first() or version
-    return [net.reversed() for net in between(version, newest, destination_pk)]
+    nets = between(version, newest, destination_pk)
+    present = set(Destination.objects.present().values_list("pk", flat=True))
+    return [net.reversed() for net in nets if net.destination_pk in present]
 
 
 def roll_back(
@@ -174,11 +176,8 @@ def roll_back(
     made = []
     with transaction.atomic():
         for number, net in enumerate(way_back(version, destination_pk)):
-            destination = Destination.objects.filter(pk=net.destination_pk).first()
-            if destination is None:
-                continue
             change = toggles.apply(
-                destination,
+                Destination.objects.get(pk=net.destination_pk),
                 mode=net.mode[1] if net.mode else None,
                 on={event: is_on for event, (_, is_on) in net.switched.items()},
                 native_names={event: new for event, (_, new) in net.native_names.items()},

@@ -251,7 +251,7 @@ def _publish(draft: Draft, user: Any) -> None:
     changes = list(draft.changes.all())
     wanted = drafts.wanted_of(changes)
     # Locked together and in order: what is compared is what is changed, and no two can wait for each other.
-    rows = Destination.objects.select_for_update(of=("self",)).filter(pk__in=wanted).order_by("pk")
+    rows = Destination.objects.present().select_for_update(of=("self",)).filter(pk__in=wanted).order_by("pk")
     destinations = list(rows)
     _check_conflicts(draft, changes)
     group = toggles.Group()

@@ -285,6 +285,12 @@ def bump() -> int:
 def note_bump(version: int) -> None:
     """This transaction has raised the version to this."""
     _bumped.versions = {version}
+    transaction.on_commit(_forget_bump)
+
+
+def _forget_bump() -> None:
+    """It is everybody's now: the rules of this version may be remembered."""
+    _bumped.versions = set()
 
 
 BUMP_SQL = (

@@ -125,8 +125,8 @@ def apply(
     native_names, native_ids: event → value, empty to go back to the platform's own.
     seen: the routing version that the decision to change was made on.
     group: what this belongs to; its changes have one version.
-    Raises ToggleError for the built-in warehouse, an unknown mode or a native id of the wrong shape; StaleError when
-    the routing is no longer what was seen.
+    Raises ToggleError for the built-in warehouse, a deleted destination, an unknown mode or a native id of the wrong
+    shape; StaleError when the routing is no longer what was seen.
     """
     platform = destination.platform
     if platform.is_builtin and (mode is not None or on):
@@ -137,7 +137,7 @@ def apply(
     check_native_ids(shape, native_ids or {})
     with transaction.atomic():
         # The lock orders concurrent changes of one destination: each sees what the one before it left.
-        destination, version = _locked(destination.pk, seen)
+        destination, version = _locked(destination, seen)
         routes = {route.event_name: route for route in destination.routes.all()}
         state = snapshot.current(version)
         events = state.events
@@ -195,13 +195,16 @@ def apply(
         return entry
 
 
-def _locked(pk: int, seen: int | None) -> tuple[Destination, int]:
-    """The destination's row, locked, and the routing version. Raises StaleError when that is not the one seen."""
+def _locked(asked: Destination, seen: int | None) -> tuple[Destination, int]:
+    """The destination's row, locked, and the routing version. Raises as `apply` does."""
     versions = Subquery(RoutingVersion.objects.values("version")[:1])
-    row = Destination.objects.select_for_update(of=("self",)).annotate(routing_version=versions).get(pk=pk)
+    row = Destination.objects.select_for_update(of=("self",)).annotate(routing_version=versions).get(pk=asked.pk)
     version: int = row.routing_version or 0
     if seen is not None and seen != version:
         raise StaleError("The routing was changed meanwhile.")
+    if row.removed_at is not None:
+        # Its row is the name of its past; a change would put it back among the rules.
+        raise ToggleError(f"{asked.name} was deleted meanwhile.")
     return row, version
 
 
@@ -326,7 +329,8 @@ def set_enabled(destination: Destination, is_enabled: bool, **who: Any) -> Routi
     """Switch a whole destination on or off. Off: waiting rows are skipped as `destination_disabled` when next due."""
     with transaction.atomic():
         if (
-            not Destination.objects.filter(pk=destination.pk)
+            not Destination.objects.present()
+            .filter(pk=destination.pk)
             .exclude(is_enabled=is_enabled)
             .update(is_enabled=is_enabled)
         ):
@@ -342,7 +346,8 @@ def set_hold(destination: Destination, hold: Hold, detail: str = "", **who: Any)
     with transaction.atomic():
         held_at = timezone.now() if hold else None
         if (
-            not Destination.objects.filter(pk=destination.pk)
+            not Destination.objects.present()
+            .filter(pk=destination.pk)
             .exclude(hold=hold)
             .update(hold=hold, hold_detail=detail, held_at=held_at)
         ):

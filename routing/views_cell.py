@@ -15,7 +15,7 @@ from routing.views import may
 @require_GET
 def days(request: HttpRequest, destination_id: int, event: str) -> HttpResponse:
     """The last seven days of one event at one destination, as a small picture with its figures."""
-    state = snapshot.held()
+    state = snapshot.current()
     rule = state.rules.get(destination_id)
     if rule is None or event not in state.events:
         raise Http404

@@ -72,7 +72,7 @@ def _content(given: Any) -> Content | None:
         category=_text(given, CATEGORIES),
         brand=_text(given, BRANDS),
         price=price,
-        quantity=quantity if isinstance(quantity, int) and quantity > 0 else None,
+        quantity=int(quantity) if quantity and quantity == int(quantity) else None,  # 2.0 is two
     )
 
 

@@ -14,14 +14,14 @@ from destinations import changes, checking, golive, platforms
 from destinations.forms import PREFIX
 from destinations.forms_ids import IdsForm
 from destinations.models import Destination
-from routing import snapshot, toggles
+from routing import drafts, snapshot, toggles
 from routing.policy import selects
 from trackstack_site.guard import needs
 
 VIEW = "destinations.view_destination"
 ADD = "destinations.add_destination"
 CHANGE = "destinations.change_destination"
-TOGGLE = "routing.toggle_route"
+MAP = "routing.change_route"
 
 
 @require_POST
@@ -67,17 +67,21 @@ def progress(request: HttpRequest, pk: int) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @needs(VIEW)
 def ids(request: HttpRequest, pk: int) -> HttpResponse:
-    """The native ids of all events of a destination on one page, to type or to pick from the account's list."""
+    """The native ids of all events of a destination on one page, to type or to pick from the account's list.
+
+    As its reader sees them: who collects switches in a draft collects ids there as well.
+    """
     destination = own(pk)
     if destination.platform.native_id is None and not destination.platform.lists_names:
         raise Http404
-    state = snapshot.current()
+    mine = drafts.view_of(request.user)
+    state = mine.state(snapshot.current())
     rule = state.rules[pk]
     on = {name for name, event_rule in state.events.items() if selects(rule, name, event_rule).send}
     shown = [name for name in state.events if name in on or rule.native_ids.get(name)]
-    form = IdsForm(request.POST or None, destination=destination, rule=rule, events=shown)
+    form = IdsForm(request.POST or None, destination=destination, events=shown, wanted=mine.wanted.get(pk))
     if request.method == "POST":
-        if not request.user.has_perm(TOGGLE):
+        if not request.user.has_perm(MAP):
             return HttpResponse(status=403)
         if form.is_valid() and _save(request, destination, form):
             return redirect("destinations:ids", pk)
@@ -89,7 +93,8 @@ def ids(request: HttpRequest, pk: int) -> HttpResponse:
             "platform": destination.platform,
             "form": form,
             "on": on,
-            "may_change": request.user.has_perm(TOGGLE),
+            "may_change": request.user.has_perm(MAP),
+            "is_collecting": mine.is_collecting,
             "may_ask": request.user.has_perm(CHANGE),
         },
     )
@@ -108,12 +113,18 @@ def id_choices(request: HttpRequest, pk: int) -> HttpResponse:
 def _save(request: HttpRequest, destination: Destination, form: IdsForm) -> bool:
     changed = form.changed()
     wanted: dict[str, Any] = {"native_names" if form.is_name else "native_ids": changed}
+    said = _("Nothing was changed.")
     try:
-        entry = toggles.apply(destination, user=request.user, **wanted) if changed else None  # type: ignore[arg-type]
+        if changed and drafts.collects(request.user):
+            live = snapshot.current()
+            drafts.collect(request.user, live.rules[destination.pk], live, **wanted)
+            said = _("In your draft, not in force yet.")
+        elif changed and (entry := toggles.apply(destination, user=request.user, **wanted)):  # type: ignore[arg-type]
+            said = f"{'. '.join(entry.sentences)}."
     except toggles.ToggleError as error:
         form.add_error(None, str(error))
         return False
-    messages.success(request, f"{'. '.join(entry.sentences)}." if entry else _("Nothing was changed."))
+    messages.success(request, said)
     return True
 
 

@@ -11,7 +11,7 @@ from destinations import changes, checking, golive, platforms, trial
 from destinations.models import Destination, EventMode, LedgerEntry
 from destinations.platforms.base import IdChoice
 from routing import toggles
-from routing.models import Route, RoutingChange
+from routing.models import DraftChange, Route, RoutingChange
 from tests import factories
 from tests.logins import client_with
 
@@ -126,6 +126,43 @@ def test_ids_are_entered_for_all_events_at_once() -> None:
     assert viewer.post(page, kept).status_code == 403
     meta = factories.make_destination("meta")
     assert client.get(reverse("destinations:ids", args=[meta.pk])).status_code == 404
+
+
+def test_ids_are_for_those_who_may_map() -> None:
+    linkedin = factories.make_destination("linkedin", event_mode=EventMode.RECOMMENDED)
+    page = reverse("destinations:ids", args=[linkedin.pk])
+    switcher = client_with("destinations.view_destination", "routing.view_route", "routing.toggle_route")
+    assert switcher.post(page, {"id_of_SignUp": "987654"}).status_code == 403
+    assert "Save" not in switcher.get(page).content.decode()
+    mapper = client_with("destinations.view_destination", "routing.view_route", "routing.change_route")
+    assert mapper.get(page).status_code == 200
+    assert mapper.post(page, {"id_of_SignUp": "987654"}).status_code == 302
+
+
+def test_saving_ids_keeps_what_a_colleague_entered_meanwhile() -> None:
+    linkedin = factories.make_destination("linkedin", event_mode=EventMode.RECOMMENDED)
+    client, page = client_with(group="Engineer"), reverse("destinations:ids", args=[linkedin.pk])
+    shown = client.get(page).context["form"]
+    sent = {field.html_name: field.value() for field in shown}
+    sent |= {field.html_initial_name: field.value() for field in shown}
+    colleague = {"SignUp": "555555"}
+    toggles.apply(linkedin, native_ids=colleague)
+    other = next(name for name in linkedin.platform.recommended if name != "SignUp")
+    assert client.post(page, sent | {f"id_of_{other}": "777777"}).status_code == 302
+    stored = dict(Route.objects.filter(destination=linkedin).values_list("event_name", "native_id"))
+    assert (stored["SignUp"], stored[other]) == ("555555", "777777")
+
+
+def test_ids_go_into_the_draft_of_who_collects() -> None:
+    linkedin = factories.make_destination("linkedin", event_mode=EventMode.RECOMMENDED)
+    client, page = client_with(group="Engineer"), reverse("destinations:ids", args=[linkedin.pk])
+    client.post(reverse("routing:collecting"), {"on": "1"})
+    before = Route.objects.get(destination=linkedin, event_name="SignUp").native_id
+    client.post(page, {"id_of_SignUp": "987654"})
+    assert Route.objects.get(destination=linkedin, event_name="SignUp").native_id == before, "not in force yet"
+    change = DraftChange.objects.get(event_name="SignUp")
+    assert (change.field, change.wanted) == ("native_id", "987654")
+    assert "987654" in client.get(page).content.decode(), "as in the draft"
 
 
 def test_ids_are_picked_from_the_account(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -122,6 +122,20 @@ def test_what_somebody_switched_off_is_no_silence() -> None:
     assert silences(NOW) == []
 
 
+def test_what_is_about_to_be_deleted_is_no_silence() -> None:
+    """It gets nothing new by somebody's wish, whatever most of its events were skipped for before."""
+    meta = factories.make_destination("meta")
+    known(meta)
+    for week in (1, 2):
+        hours(meta, ago(1, week), 100)
+    LedgerEntry.objects.create(
+        day=ago(1).date(), destination=meta, event_name="SignUp", state="skipped", reason="consent_denied", count=95
+    )
+    assert [one.reason for one in silences(NOW)] == ["consent_denied"]
+    Destination.objects.filter(pk=meta.pk).update(closing_at=NOW)
+    assert silences(NOW) == []
+
+
 def test_folding_counts_the_hour_and_retention_forgets_it() -> None:
     meta = factories.make_destination("meta")
     sender = Sender(source_id=factories.make_source().pk, trace_id="s" * 32)

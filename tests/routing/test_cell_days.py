@@ -78,3 +78,14 @@ def test_who_may_look(webhook: Destination) -> None:
     assert looker.get(address(webhook)).status_code == 200
     assert looker.get(address(webhook, "NoSuchEvent")).status_code == 404
     assert looker.get(reverse("routing:cell_days", args=[10**12, "SignUp"])).status_code == 404
+
+
+def test_a_destination_is_known_as_soon_as_it_is_there() -> None:
+    """Whichever process is asked: it may not have looked at the rules since."""
+    snapshot.current()
+    young = make_destination("webhook")
+    assert client_with(group="Viewer").get(address(young)).status_code == 200
+    key = address(young)
+    young.delete()
+    snapshot.bump()
+    assert client_with(group="Viewer").get(key).status_code == 404

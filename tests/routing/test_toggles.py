@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from django.db import transaction
 
 from destinations.models import Destination
 from routing import snapshot, toggles
@@ -102,3 +103,15 @@ def test_the_snapshot_is_kept_until_the_version_moves() -> None:
     assert snapshot.current() is first
     make_destination("meta")
     assert snapshot.current().version == first.version + 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_once_committed_the_rules_are_read_once_within_transactions_too() -> None:
+    """A worker that changed something (it opened a breaker) goes on to route: each step is a transaction."""
+    with transaction.atomic():
+        version = snapshot.bump()
+    with transaction.atomic():
+        first = snapshot.current()
+    with transaction.atomic():
+        assert snapshot.current() is first
+    assert first.version == version

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from destinations import queue, standing
+from destinations import delivery, queue, standing
 from destinations.models import Delivery, Destination
 from events.ingest import Sender, accept_batch
 from events.models import IngestBatch, Source
@@ -116,3 +116,21 @@ def test_what_is_late_is_told_whether_it_was_tried_or_not(monkeypatch: pytest.Mo
     # An early turn is a place in the queue: nobody waited before there was something to wait.
     Delivery.objects.update(due_at=ago, created_at=timezone.now())
     assert standing.look() is None
+
+
+@pytest.mark.django_db
+def test_what_is_given_back_keeps_its_turn(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
+    """The platform takes one request for now: the rest of the claim goes back, and not behind everybody's queue."""
+    settings.SANDBOX_URL = "http://127.0.0.1:1"
+    hubspot = make_destination("hubspot", event_mode="everything")
+    noisy, quiet = make_source("Import"), make_source("Backend")
+    for n in range(10):
+        send(noisy, f"noisy{n}", 100)
+        dispatch.route_due()
+    send(quiet, "quiet", 3)
+    dispatch.route_due()
+    before = dict(Delivery.objects.filter(destination=hubspot).values_list("pk", "due_at"))
+    monkeypatch.setattr(delivery.pacing, "wait", lambda _: 1.0)
+    assert delivery.deliver_once(hubspot.pk)
+    assert dict(Delivery.objects.filter(destination=hubspot).values_list("pk", "due_at")) == before
+    assert claimed(hubspot, 300)["quiet"] == 3, "within the next claims, as if nobody had claimed them"

@@ -44,6 +44,13 @@ def test_odd_numbers_are_left_out(entry: dict[str, Any]) -> None:
     assert contents_of(Payload(properties={"items": [{"id": "a"} | entry]})) == [Content(id="a")]
 
 
+def test_a_count_may_be_written_as_a_fraction() -> None:
+    """As many a JSON writer does: three must not reach a platform as one."""
+    assert contents_of(Payload(properties={"items": [{"id": "a", "quantity": 3.0}]})) == [Content(id="a", quantity=3)]
+    body = sent("meta", properties={"items": [{"id": "a", "quantity": 3.0}]})
+    assert body["data"][0]["custom_data"]["contents"] == [{"id": "a", "quantity": 3}]
+
+
 def test_a_long_list_is_cut_and_other_shapes_are_no_list() -> None:
     assert len(contents_of(Payload(properties={"items": [{"id": "a"}] * (MOST + 1)}))) == MOST
     assert contents_of(Payload(properties={"items": "growth"})) == contents_of(Payload()) == []
