@@ -269,6 +269,8 @@ class Platform:
     max_body_bytes: ClassVar[int | None] = None
     max_age: ClassVar[timedelta | None] = None
     requests_per_minute: ClassVar[int | None] = None
+    events_per_minute: ClassVar[int | None] = None
+    """Where the platform counts events and not requests."""
     native_id: ClassVar[NativeId | None] = None
     lists_names: ClassVar[bool] = False
     """Whether what `list_ids` asks for is entered as the native name of an event and not as its native id."""
