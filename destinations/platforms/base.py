@@ -54,7 +54,9 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
         if self.choices and value not in {choice for choice, _ in self.choices}:
             return f"{self.label} must be one of {', '.join(choice for choice, _ in self.choices)}."
         if self.pattern and not re.fullmatch(self.pattern, value):
-            return f"{self.label} does not look right: {self.help or 'check it against the platform'}."
+            # The example opens the sandbox: whoever has no account yet can go on with it.
+            shape = f" It looks like “{self.example}”." if self.example and not self.multiline else ""
+            return f"{self.label} does not look right: {self.help or 'check it against the platform'}.{shape}"
         return ""
 
 

@@ -33,10 +33,19 @@ def test_a_shape_is_looked_at_while_typing() -> None:
 
     assert "Looks right" in said("1234567890123456")
     assert "does not look right" in said("pixel")
+    assert "It looks like “1234567890123456”." in said("pixel")
     assert said("").strip() == "", "emptiness is said on saving"
     assert "hx-post" in client.get(reverse("destinations:create", args=["meta"])).content.decode()
     assert client.post(reverse("destinations:look_at_field", args=["meta", "nonsense"])).status_code == 404
     assert client_with(group="Viewer").post(page, {"field_pixel_id": "1"}).status_code == 403
+
+
+def test_a_setting_with_a_default_is_not_offered_unset() -> None:
+    client = client_with(group="Engineer")
+    assert "Not set" not in client.get(reverse("destinations:create", args=["linkedin"])).content.decode()
+    older = factories.make_destination("linkedin", settings={"names": ""})
+    html = client.get(reverse("destinations:edit", args=[older.pk])).content.decode()
+    assert '<option value="" selected>Not set</option>' in html, "saving it changes nothing that nobody touched"
 
 
 def test_the_gallery_is_by_kind_and_tells_what_is_here() -> None:
