@@ -8,6 +8,7 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from destinations import changes, checking, golive, platforms
@@ -80,7 +81,7 @@ def ids(request: HttpRequest, pk: int) -> HttpResponse:
         if not request.user.has_perm(TOGGLE):
             return HttpResponse(status=403)
         if form.is_valid() and _save(request, destination, form):
-            return redirect("destinations:ids", pk)
+            return redirect("destinations:edit", pk)
     return render(
         request,
         "destinations/ids.html",
@@ -113,7 +114,11 @@ def _save(request: HttpRequest, destination: Destination, form: IdsForm) -> bool
     except toggles.ToggleError as error:
         form.add_error(None, str(error))
         return False
-    messages.success(request, f"{'. '.join(entry.sentences)}." if entry else _("Nothing was changed."))
+    if entry is None:
+        said = _("Nothing was changed.")
+    else:
+        said = ngettext("%(count)d entry is saved.", "%(count)d entries are saved.", len(changed))
+    messages.success(request, said % {"count": len(changed)})
     return True
 
 

@@ -127,7 +127,9 @@ def test_ids_are_entered_for_all_events_at_once() -> None:
     assert RoutingChange.objects.count() == version, "all or nothing"
 
     kept = {f"id_of_{name}": example for name in linkedin.platform.recommended}
-    assert client.post(page, kept | {"id_of_SignUp": ""}).status_code == 302
+    answer = client.post(page, kept | {"id_of_SignUp": ""}, follow=True)
+    assert answer.redirect_chain[0][0] == reverse("destinations:edit", args=[linkedin.pk]), "the next step is there"
+    assert "1 entry is saved." in answer.content.decode()
     assert RoutingChange.objects.count() == version + 1, "one change, however many ids"
     assert not Route.objects.filter(destination=linkedin, event_name="SignUp").exclude(native_id="").exists()
     viewer = client_with(group="Viewer")
