@@ -17,7 +17,7 @@ import msgspec
 from django.conf import settings
 from django.utils import timezone
 
-from destinations import adapter, attempts, breaker, masking, outgoing, pacing, queue, retry, tokens
+from destinations import adapter, attempts, breaker, masking, outgoing, pacing, queue, retry, splitting, tokens
 from destinations.http import NoAnswer
 from destinations.lanes import Lane
 from destinations.models import Attempt, Destination, Hold, State
@@ -178,7 +178,8 @@ class Run:
                 self.token = token
                 self.config = self.config | token
                 self.secrets = (*self.secrets, *token.values())
-                self._send_items(items)
+                for piece in splitting.pieces(items, queue.refused_among(self.rows.values())):
+                    self._send_items(piece)
 
     def _wait_for_token(self, items: Sequence[Item], outcome: Outcome) -> None:
         """Nothing could be sent, and it is no fault of the events."""
@@ -204,6 +205,9 @@ class Run:
 
     # --- building and sending --------------------------------------------------------------------
     def _send_items(self, items: Sequence[Item]) -> None:
+        if self.is_stopped:
+            self._release(items)
+            return
         built = adapter.build(self.platform, items, self.config, self.now)
         for skip in built.skipped:
             state = State.DEAD if skip.reason == adapter.BUILD_FAILED else State.SKIPPED
@@ -239,7 +243,7 @@ class Run:
 
     def _must_wait(self, request: Request) -> bool:
         """Whether the platform's rate limit is reached: then the rows go back, and the destination waits its turn."""
-        seconds = pacing.wait(self.destination)
+        seconds = pacing.wait(self.destination, len(request.items))
         if seconds:
             self._release(request.items)
             self.is_stopped = True
@@ -286,9 +290,8 @@ class Run:
             self._flush()
         if to_split:
             # The good ones must not die with the bad one: halve until it is alone.
-            half = (len(to_split) + 1) // 2
-            self._send_items(to_split[:half])
-            self._send_items(to_split[half:])
+            for half in splitting.halves(to_split):
+                self._send_items(half)
         return is_done, [] if is_done else [item for item in dependents if item.key not in failed]
 
     def _traces(self, request: Request) -> list[str]:

@@ -39,7 +39,8 @@ class DestinationForm(forms.Form):
     is_sandbox = forms.BooleanField(
         label="Sandbox",
         required=False,
-        help_text="Send to the built-in sandbox, which checks and answers as the platform does.",
+        help_text="Send to the built-in sandbox, which checks and answers as the platform does. "
+        "It takes any credentials of the right shape.",
     )
     source_choice = forms.ChoiceField(
         label="Takes events from",
@@ -130,7 +131,9 @@ def grown(field: Field, stored: str | None, *, is_set: bool) -> forms.Field:
         common["initial"] = field.default if stored is None else stored
     made: forms.Field
     if field.choices:
-        empty = [] if field.required else [("", "Not set")]
+        # What has a default is set from the start; only a destination that was made without it may stay so.
+        is_settled = field.required or (field.default and stored != "")
+        empty = [] if is_settled else [("", "Not set")]
         made = forms.ChoiceField(
             choices=[*empty, *field.choices],
             error_messages={"invalid_choice": f"{field.label} must be one of the list."},

@@ -133,7 +133,7 @@ MENDS: dict[str, Mend] = {
     ),
     # build
     "no_identity": Mend(
-        "Send an e-mail address, a phone number or a click id with {event}.", "See what it carries", LOOK, _event
+        "Send {event} with something that {platform} knows a person by.", "See what it carries", LOOK, _event
     ),
     "missing_value": Mend("Send value and currency with {event}.", "See what it carries", LOOK, _event),
     "invalid": Mend(

@@ -1,4 +1,4 @@
-"""Keeping to a platform's rate limit: so many requests a minute for a credential, over all workers together.
+"""Keeping to a platform's rate limit: so many requests or events a minute for a credential, over all workers together.
 
 The count stands in Valkey (a sliding window, `limits`), under a name that tells nothing of the credential. While Valkey
 is away, or where the broker is one that cannot count (RabbitMQ), each process keeps to its share by itself, so that a
@@ -55,9 +55,12 @@ def credential(destination: Destination) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
-def turn(destination: Destination) -> float:
-    """Seconds until one more request may be made; 0: it may be made now, and is counted."""
-    limit = destination.platform.requests_per_minute
+def turn(destination: Destination, events: int = 1) -> float:
+    """Seconds until one more request with so many events may be made; 0: it may be made now, and is counted."""
+    platform = destination.platform
+    limit, cost = platform.requests_per_minute, 1
+    if limit is None:
+        limit, cost = platform.events_per_minute, events
     if limit is None:
         return 0.0
     who = credential(destination)
@@ -65,25 +68,28 @@ def turn(destination: Destination) -> float:
     shared = _shared()
     if shared is not None and time.monotonic() >= _away_until:
         try:
-            return _ask(shared, limit, who)
+            return _ask(shared, limit, cost, who)
         except StorageError as error:
             _away_until = time.monotonic() + AWAY_SECONDS
             logger.warning("rate limits are kept by each process alone: %s", type(error.storage_error).__name__)
-    return _ask(_own(), max(1, limit // max(1, settings.WORKERS_EXPECTED)), who)
+    return _ask(_own(), max(1, limit // max(1, settings.WORKERS_EXPECTED)), cost, who)
 
 
-def _ask(limiter: SlidingWindowCounterRateLimiter, limit: int, who: str) -> float:
+def _ask(limiter: SlidingWindowCounterRateLimiter, limit: int, cost: int, who: str) -> float:
     item = RateLimitItemPerMinute(limit)
-    if limiter.hit(item, "trackstack", who):
+    cost = min(cost, limit)  # a process's share may be smaller than a batch
+    if limiter.hit(item, "trackstack", who, cost=cost):
         return 0.0
-    # The window slides: a part of the minute after which one place is free again.
-    return max(0.05, min(60.0 / limit, limiter.get_window_stats(item, "trackstack", who).reset_time - time.time()))
+    # The window slides: a part of the minute after which so many places are free again.
+    return max(
+        0.05, min(60.0 * cost / limit, limiter.get_window_stats(item, "trackstack", who).reset_time - time.time())
+    )
 
 
-def wait(destination: Destination) -> float:
+def wait(destination: Destination, events: int = 1) -> float:
     """Wait for a turn, as long as that is short. 0: go ahead; otherwise the seconds that are still to wait."""
     deadline = time.monotonic() + LONGEST_NAP
-    while seconds := turn(destination):
+    while seconds := turn(destination, events):
         if time.monotonic() + seconds > deadline:
             return seconds
         time.sleep(seconds)

@@ -82,7 +82,11 @@ def status_of(destination: Destination) -> Status:
         until = f"{destination.backoff_until:%Y-%m-%d %H:%M:%S} UTC"
         if destination.failures:
             return Status("warn", "Backing off", f"The platform failed; next try {until}.")
-        return Status("good", "Pacing", f"The platform takes so many requests a minute; it goes on at {until}.")
+        return Status(
+            "good",
+            "Pacing",
+            f"The limit of the platform for a minute is used up; the next request goes out at {until}.",
+        )
     return Status("good", "On")
 
 

@@ -46,6 +46,8 @@ class Claimed(msgspec.Struct, frozen=True, gc=False):
     created_ms: int
     turn_us: int
     """What it was due at before the claim, Unix time in microseconds."""
+    was_sent: bool
+    """It was in requests before, that did not settle it."""
     of: EventRow
 
     @property
@@ -112,7 +114,7 @@ UPDATE destinations_delivery d
 SET due_at = statement_timestamp() + make_interval(secs => %(lease)s), tries = d.tries + 1
 FROM due WHERE d.id = due.id
 RETURNING d.id, d.tries, floor(extract(epoch FROM d.created_at) * 1000)::bigint,
-    (extract(epoch FROM due.due_at) * 1000000)::bigint
+    (extract(epoch FROM due.due_at) * 1000000)::bigint, d.attempts <> '{{}}'
 """
 EVENTS_SQL = """
 SELECT e.id, e.event_id, e.name, e.source_id, round(extract(epoch FROM e.occurred_at) * 1000)::bigint,
@@ -161,6 +163,23 @@ def _events(pks: Sequence[int]) -> dict[int, EventRow]:
         for pk in list(islice(_remembered, max(0, len(_remembered) - MOST_REMEMBERED))):
             del _remembered[pk]  # the oldest
     return found
+
+
+SPLIT_SQL = """
+SELECT d.id, min(cardinality(a.delivery_ids)) FROM destinations_delivery d
+JOIN destinations_attempt a ON a.id = ANY(d.attempts) AND a.outcome = 'split'
+WHERE d.id = ANY(%s::bigint[]) GROUP BY d.id
+"""
+
+
+def refused_among(rows: Iterable[Claimed]) -> dict[int, int]:
+    """Delivery id → how many were in the smallest batch that was refused for one of them, which one is not known."""
+    sent = [row.id for row in rows if row.was_sent]
+    if not sent:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(SPLIT_SQL, [_array(sent)])
+        return dict(cursor.fetchall())
 
 
 def batch_of(delivery_id: int) -> int:

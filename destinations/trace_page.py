@@ -90,6 +90,8 @@ def entry(
     }
     lanes = [*found["destinations"], *_not_asked(found, now)]
     return shown | {
+        "elsewhere": [lane for lane in lanes if lane["state"] != "delivered"],
+        "arrivals": sum(lane["state"] == "delivered" for lane in lanes),
         "payload": pretty(event.payload),
         "consents": consents(event, source),
         "lanes": [_lane(lane, event, now.get(lane["destination_id"]), answers, may, here) for lane in lanes],
@@ -133,13 +135,15 @@ def _lane(
     here: str,
 ) -> dict[str, Any]:
     due = lane["next_try_at"]
+    # What was skipped on being built never left.
+    has_left = lane["delivery_id"] is not None and (lane["state"] != "skipped" or bool(lane["attempts"]))
     shown = {
         **lane,
         "tone": TONES[lane["state"]],
         "is_due": due is not None and datetime.fromisoformat(due) <= timezone.now(),
         "attempts": [attempt | {"answer": answers.get(attempt["id"], "")} for attempt in lane["attempts"]],
         "decided": _decided(lane, event.name, now),
-        "has_payload": lane["delivery_id"] is not None and now is not None and not now[0].is_builtin,
+        "has_payload": has_left and now is not None and not now[0].is_builtin,
     }
     if now is None or now[0].is_builtin:
         return shown

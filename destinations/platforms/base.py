@@ -54,7 +54,9 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
         if self.choices and value not in {choice for choice, _ in self.choices}:
             return f"{self.label} must be one of {', '.join(choice for choice, _ in self.choices)}."
         if self.pattern and not re.fullmatch(self.pattern, value):
-            return f"{self.label} does not look right: {self.help or 'check it against the platform'}."
+            # The example opens the sandbox: whoever has no account yet can go on with it.
+            shape = f" It looks like “{self.example}”." if self.example and not self.multiline else ""
+            return f"{self.label} does not look right: {self.help or 'check it against the platform'}.{shape}"
         return ""
 
 
@@ -269,6 +271,8 @@ class Platform:
     max_body_bytes: ClassVar[int | None] = None
     max_age: ClassVar[timedelta | None] = None
     requests_per_minute: ClassVar[int | None] = None
+    events_per_minute: ClassVar[int | None] = None
+    """Where the platform counts events and not requests."""
     native_id: ClassVar[NativeId | None] = None
     lists_names: ClassVar[bool] = False
     """Whether what `list_ids` asks for is entered as the native name of an event and not as its native id."""

@@ -107,7 +107,7 @@ class X(base.Platform):
     recommended = frozenset(words("PageView LeadCaptured DemoBooked SignUp Purchase"))
     batch_limit = 500
     max_body_bytes = 8 * 1024 * 1024  # ours: the vendor documents none
-    requests_per_minute = 8  # 60,000 events per account and 15 minutes, in full requests
+    events_per_minute = 4000  # 60,000 per account and 15 minutes
     native_id = NativeId(
         label="Event ID",
         pattern=r"tw-[a-z0-9]+-[a-z0-9]+|[a-z0-9]{4,12}",

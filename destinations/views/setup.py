@@ -8,6 +8,7 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from destinations import changes, checking, golive, platforms
@@ -84,7 +85,7 @@ def ids(request: HttpRequest, pk: int) -> HttpResponse:
         if not request.user.has_perm(MAP):
             return HttpResponse(status=403)
         if form.is_valid() and _save(request, destination, form):
-            return redirect("destinations:ids", pk)
+            return redirect("destinations:edit", pk)
     return render(
         request,
         "destinations/ids.html",
@@ -119,8 +120,9 @@ def _save(request: HttpRequest, destination: Destination, form: IdsForm) -> bool
             live = snapshot.current()
             drafts.collect(request.user, live.rules[destination.pk], live, **wanted)
             said = _("In your draft, not in force yet.")
-        elif changed and (entry := toggles.apply(destination, user=request.user, **wanted)):  # type: ignore[arg-type]
-            said = f"{'. '.join(entry.sentences)}."
+        elif changed and toggles.apply(destination, user=request.user, **wanted):  # type: ignore[arg-type]
+            said = ngettext("%(count)d entry is saved.", "%(count)d entries are saved.", len(changed))
+            said %= {"count": len(changed)}
     except toggles.ToggleError as error:
         form.add_error(None, str(error))
         return False

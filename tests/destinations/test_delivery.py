@@ -184,6 +184,31 @@ def test_of_a_batch_one_event_is_kept_as_a_sample(vendor: Any) -> None:
     assert "CompleteRegistration" in body
 
 
+def test_a_bad_row_is_found_though_the_rate_limit_allows_one_request_a_claim(
+    vendor: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meta = make_destination("meta")
+    owe(meta, 40)
+
+    def answer(request: Request) -> Response:
+        if any(item.event_id == "e13" for item in request.items):
+            return Response(status=400, body=b'{"error":{"message":"Invalid parameter","code":100}}')
+        return Response(status=200, body=b'{"events_received":%d}' % len(request.items))
+
+    seen = vendor(answer)
+    allowed: list[int] = []
+    monkeypatch.setattr(delivery.pacing, "wait", lambda *_: 0 if allowed and allowed.pop() else 7.5)
+    for _ in range(12):
+        allowed.append(1)
+        Destination.objects.filter(pk=meta.pk).update(backoff_until=None)
+        delivery.deliver_once(meta.pk)
+    assert len(seen) <= 12
+    rows = Delivery.objects.filter(destination=meta)
+    assert rows.filter(state=State.DELIVERED).count() == 39
+    assert [row.event.event_id for row in rows.filter(state=State.DEAD)] == ["e13"]
+    assert not rows.filter(state=State.WAITING).exists()
+
+
 def test_a_lane_is_freed_only_by_who_holds_it() -> None:
     meta = make_destination("meta")
     first = Lane(meta.pk)

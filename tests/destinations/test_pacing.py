@@ -65,6 +65,18 @@ def test_destinations_with_the_same_credential_share_it_and_others_do_not(
     assert not any(secret in pacing.credential(one) for secret in one.secrets.values())
 
 
+def test_where_events_are_counted_a_small_request_takes_little_of_the_limit(
+    valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Webhook, "events_per_minute", 100)
+    one = hook(None, monkeypatch)
+    assert [pacing.turn(one, 1) for _ in range(40)] == [0] * 40
+    assert pacing.turn(one, 60) == 0
+    assert 0 < pacing.turn(one, 10) <= 6
+    two = make_destination("webhook", name="Two", secrets={"signing_secret": "something else entirely"})
+    assert pacing.turn(two, 1000) == 0, "a batch larger than the share of a process must get its turn"
+
+
 def test_no_limit_asks_nobody(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.CELERY_BROKER_URL = "redis://127.0.0.1:1/0"
     forget()

@@ -33,10 +33,19 @@ def test_a_shape_is_looked_at_while_typing() -> None:
 
     assert "Looks right" in said("1234567890123456")
     assert "does not look right" in said("pixel")
+    assert "It looks like “1234567890123456”." in said("pixel")
     assert said("").strip() == "", "emptiness is said on saving"
     assert "hx-post" in client.get(reverse("destinations:create", args=["meta"])).content.decode()
     assert client.post(reverse("destinations:look_at_field", args=["meta", "nonsense"])).status_code == 404
     assert client_with(group="Viewer").post(page, {"field_pixel_id": "1"}).status_code == 403
+
+
+def test_a_setting_with_a_default_is_not_offered_unset() -> None:
+    client = client_with(group="Engineer")
+    assert "Not set" not in client.get(reverse("destinations:create", args=["linkedin"])).content.decode()
+    older = factories.make_destination("linkedin", settings={"names": ""})
+    html = client.get(reverse("destinations:edit", args=[older.pk])).content.decode()
+    assert '<option value="" selected>Not set</option>' in html, "saving it changes nothing that nobody touched"
 
 
 def test_the_gallery_is_by_kind_and_tells_what_is_here() -> None:
@@ -118,7 +127,9 @@ def test_ids_are_entered_for_all_events_at_once() -> None:
     assert RoutingChange.objects.count() == version, "all or nothing"
 
     kept = {f"id_of_{name}": example for name in linkedin.platform.recommended}
-    assert client.post(page, kept | {"id_of_SignUp": ""}).status_code == 302
+    answer = client.post(page, kept | {"id_of_SignUp": ""}, follow=True)
+    assert answer.redirect_chain[0][0] == reverse("destinations:edit", args=[linkedin.pk]), "the next step is there"
+    assert "1 entry is saved." in answer.content.decode()
     assert RoutingChange.objects.count() == version + 1, "one change, however many ids"
     assert not Route.objects.filter(destination=linkedin, event_name="SignUp").exclude(native_id="").exists()
     viewer = client_with(group="Viewer")

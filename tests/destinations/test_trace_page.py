@@ -124,6 +124,21 @@ def test_a_dead_one_shows_the_answer_and_is_sent_again() -> None:
     assert "Send it again" in html
 
 
+def test_a_line_leads_to_what_did_not_arrive() -> None:
+    pixel = factories.make_destination("meta", name="Pixel")
+    analytics = factories.make_destination("ga4", name="Analytics")
+    send(factories.event("SignUp", "e1"))
+    Delivery.objects.filter(destination=analytics).update(state=State.SKIPPED, reason="no_identity", due_at=None)
+    Delivery.objects.filter(destination=pixel).update(state=State.DELIVERED, due_at=None)
+    html = look()
+    one = Event.objects.get(event_id="e1")
+    assert "Delivered to 2 of 3 destinations." in html, "the built-in warehouse has it too"
+    assert f'href="#lane-{one.pk}-{analytics.pk}"' in html
+    assert f'id="lane-{one.pk}-{analytics.pk}"' in html
+    assert f'href="#lane-{one.pk}-{pixel.pk}"' not in html
+    assert "Payload as sent" not in lane(html, "Analytics"), "it was skipped on being built"
+
+
 def payload(event: Event, destination: Destination, client: Client | None = None, **headers: str) -> str:
     page = reverse("destinations:trace_payload", args=[event.pk, destination.pk])
     answer = (client or client_with("destinations.view_delivery")).get(page, headers=headers)

@@ -130,7 +130,7 @@ def test_what_is_given_back_keeps_its_turn(monkeypatch: pytest.MonkeyPatch, sett
     send(quiet, "quiet", 3)
     dispatch.route_due()
     before = dict(Delivery.objects.filter(destination=hubspot).values_list("pk", "due_at"))
-    monkeypatch.setattr(delivery.pacing, "wait", lambda _: 1.0)
+    monkeypatch.setattr(delivery.pacing, "wait", lambda *_: 1.0)
     assert delivery.deliver_once(hubspot.pk)
     assert dict(Delivery.objects.filter(destination=hubspot).values_list("pk", "due_at")) == before
     assert claimed(hubspot, 300)["quiet"] == 3, "within the next claims, as if nobody had claimed them"

@@ -272,6 +272,8 @@ def version(platform: Platform) -> str:
 
 
 def rate(platform: Platform) -> str:
+    if platform.events_per_minute is not None:
+        return f"{platform.events_per_minute:,} events"
     return "" if platform.requests_per_minute is None else f"{platform.requests_per_minute:,}"
 
 
