@@ -7,7 +7,8 @@ from typing import Any
 from django import forms
 
 from destinations.models import MAX_DESTINATION_ID, Destination, ReplayKind
-from destinations.replays import MOST_CHOSEN, RATES, TIME, Plan
+from destinations.replay_plan import TIME, Plan
+from destinations.replays import MOST_CHOSEN, RATES
 from events.models import Source
 from trackstack_site.guard import key_of
 

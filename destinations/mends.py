@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 from django.urls import reverse
 
-from destinations import platforms, replays
+from destinations import platforms, replay_plan
 from destinations.models import Hold
 from destinations.trace import BREAKER_OPEN
 
@@ -94,7 +94,7 @@ def _again(case: Case) -> Step:
 
 
 def _missed(case: Case) -> Step:
-    query = replays.backfill_query(case.destination_id, platforms.get(case.platform_key), case.event)
+    query = replay_plan.backfill_query(case.destination_id, platforms.get(case.platform_key), case.event)
     return Step(f"{reverse('destinations:replay_new')}?{query}")
 
 

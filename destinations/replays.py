@@ -12,16 +12,14 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
-from urllib.parse import urlencode
 
 import msgspec
 from django.db import connection, transaction
 from django.utils import timezone
 
-from destinations import ledger, reasons, waiting
+from destinations import ledger, waiting
 from destinations.delivery import DELIVER_TASK
 from destinations.models import (
     DESTINATION_BITS,
@@ -33,24 +31,14 @@ from destinations.models import (
     State,
     delivery_pk,
 )
-from destinations.platforms.base import Platform
-from destinations.queries import CLOCK_SLACK, EARLIEST, LATEST, first_batch
-from events.models import POSITION_BITS, POSITION_MASK, Source, event_pk
+from destinations.replay_plan import Found, Plan, ReplayError, check, label, look, sentence
+from events.models import POSITION_BITS, POSITION_MASK, event_pk
 from routing import snapshot, toggles
-from routing.models import RoutingChange
-from routing.snapshot import Snapshot
 from trackstack_site.nudge import nudge
 
-TIME = "%Y-%m-%dT%H:%M"
-"""Of a time in an address, as browsers write it."""
 REPLAY_TASK = "destinations.replay"
 RATES = (10, 50, 200, 1000)
 """Deliveries a second that the screen offers."""
-SCAN_ROWS = 2000
-"""Events looked at in one transaction."""
-ESTIMATE_ROWS = 20_000
-"""Events that an estimate looks at; of what is beyond, it says that there is more."""
-ESTIMATE_SECONDS = 3.0
 RUN_SECONDS = 1.5
 BURST_SECONDS = 5
 """What a rate may make good of after a wait."""
@@ -58,190 +46,6 @@ BEHIND_SECONDS = 5
 """Live traffic is behind when a due row has waited this long."""
 MOST_CHOSEN = 1000
 """Deliveries that can be picked one by one."""
-
-MENDABLE = frozenset(reasons.BY_ROUTING)
-"""Reasons of a skip that another routing may lift. The others are the event's own: it would be skipped again."""
-
-WAITS = "waits already"
-ACCEPTED = "delivered already"
-DEAD_LETTER = "dead: replay it"
-FORGOTTEN = "settled long ago: what became of it is no longer kept"
-OWN_WORDS = (WAITS, ACCEPTED, DEAD_LETTER, FORGOTTEN)
-
-_read_consent = msgspec.json.Decoder(dict[str, bool]).decode
-
-
-class ReplayError(ValueError):
-    """It cannot be started or changed so; the message is for the person who asked."""
-
-
-class Plan(NamedTuple):
-    """What is to be sent, before it is started."""
-
-    kind: ReplayKind
-    destination: Destination
-    event: str = ""
-    source: Source | None = None
-    reason: str = ""
-    detail: str = ""
-    only: tuple[int, ...] = ()
-    """Keys of deliveries."""
-    since: datetime | None = None
-    until: datetime | None = None
-
-    def key_range(self) -> tuple[int, int]:
-        """Event keys [lowest, highest) that may match; the end is now."""
-        if self.only:
-            events = [pk >> DESTINATION_BITS for pk in self.only]
-            return min(events), max(events) + 1
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT coalesce(max(id), 0) + 1 FROM events_ingestbatch")
-            last = cursor.fetchone()[0]
-        first = first_batch(max(self.since, EARLIEST) - CLOCK_SLACK) if self.since else 0
-        if self.until:
-            beyond = first_batch(min(self.until, LATEST) + CLOCK_SLACK)
-            last = min(last, beyond if beyond is not None else last)
-        return event_pk(first or 0, 0), event_pk(last, 0)
-
-
-class Found(NamedTuple):
-    """One event that matches, and what would become of it."""
-
-    event_pk: int
-    name: str
-    day: date
-    state: int | None
-    """Of the delivery it has; None when it has none."""
-    was: str
-    """The reason of that state."""
-    verdict: str
-    """Empty: it is sent. Otherwise why not, a reason code or one of OWN_WORDS."""
-
-
-class Estimate(NamedTuple):
-    matching: int
-    sendable: int
-    left: dict[str, int]
-    """Verdict → events."""
-    is_partial: bool
-    """There is more than was looked at."""
-
-
-# --- Looking ----------------------------------------------------------------------------------------------
-DEAD_SQL = """
-SELECT e.id, e.name, (e.received_at AT TIME ZONE 'UTC')::date, w.state, w.reason, e.source_id,
-    round(extract(epoch FROM e.occurred_at) * 1000)::bigint, e.payload->>'consent', false
-FROM destinations_delivery w JOIN events_event e ON e.id = w.event_id
-WHERE w.destination_id = %(destination)s AND w.state = 4 AND w.id >= %(low)s AND w.id < %(high)s
-    AND (%(reason)s = '' OR w.reason = %(reason)s) AND (%(detail)s = '' OR w.detail = %(detail)s)
-    AND (%(only)s::bigint[] = '{{}}' OR w.id = ANY(%(only)s::bigint[]))
-    AND {matches}
-ORDER BY w.id LIMIT %(limit)s {lock}
-"""
-MISSED_SQL = """
-SELECT e.id, e.name, (e.received_at AT TIME ZONE 'UTC')::date, w.state, w.reason, e.source_id,
-    round(extract(epoch FROM e.occurred_at) * 1000)::bigint, e.payload->>'consent', {is_forgotten}
-FROM (SELECT * FROM events_event WHERE id >= %(from)s AND id < %(to)s ORDER BY id LIMIT %(limit)s) e
-JOIN events_ingestbatch b ON b.id = e.id >> {position_bits} AND b.routed_at IS NOT NULL
-LEFT JOIN destinations_delivery w ON w.id = (e.id << {destination_bits} | %(destination)s)
-WHERE {matches} ORDER BY e.id
-"""
-# Routing leaves a delivery or an entry in the list of skips for every destination it knew. Where there is neither, the
-# destination is younger than the event; or it had a delivery, and retention has forgotten what became of it.
-IS_FORGOTTEN = """(w.id IS NULL
-    AND CASE WHEN %(born)s::bigint IS NULL THEN b.routed_at >= %(made)s ELSE b.routing_version >= %(born)s END
-    AND NOT EXISTS (SELECT 1 FROM jsonb_each(b.skips -> %(key)s) AS s WHERE s.value @> to_jsonb(e.id & {mask})))"""
-MATCHES = """(%(event)s = '' OR e.name = %(event)s) AND (%(source)s::bigint IS NULL OR e.source_id = %(source)s)
-    AND (%(since)s::timestamptz IS NULL OR e.received_at >= %(since)s)
-    AND (%(until)s::timestamptz IS NULL OR e.received_at < %(until)s)"""
-MISSED_ROWS_SQL = MISSED_SQL.format(
-    position_bits=POSITION_BITS, destination_bits=DESTINATION_BITS, matches=MATCHES,
-    is_forgotten=IS_FORGOTTEN.format(mask=POSITION_MASK),
-)  # fmt: skip
-LAST_SQL = "SELECT max(id) FROM (SELECT id FROM events_event WHERE id >= %s AND id < %s ORDER BY id LIMIT %s) e"
-
-
-def _look(plan: Plan, state: Snapshot, low: int, high: int, *, lock: bool) -> tuple[list[Found], int]:
-    """What matches among the next events from `low` on, and the key to go on from."""
-    values: dict[str, Any] = {
-        "destination": plan.destination.pk, "event": plan.event, "reason": plan.reason, "detail": plan.detail,
-        "source": plan.source.pk if plan.source else None, "since": plan.since, "until": plan.until,
-        "only": list(plan.only), "limit": SCAN_ROWS, "from": low, "to": high,
-        "low": delivery_pk(low, 0), "high": delivery_pk(high, 0),
-    }  # fmt: skip
-    with connection.cursor() as cursor:
-        if plan.kind == ReplayKind.DEAD:
-            sql = DEAD_SQL.format(matches=MATCHES, lock="FOR UPDATE OF w SKIP LOCKED" if lock else "")
-            cursor.execute(sql, values)
-            rows = cursor.fetchall()
-            beyond = rows[-1][0] + 1 if len(rows) == SCAN_ROWS else high
-        else:
-            cursor.execute(LAST_SQL, [low, high, SCAN_ROWS])
-            last = cursor.fetchone()[0]
-            beyond = high if last is None else last + 1
-            cursor.execute(MISSED_ROWS_SQL, values | _birth(plan.destination))
-            rows = cursor.fetchall()
-    now_ms = time.time_ns() // 1_000_000
-    return [_found(plan, state, row, now_ms) for row in rows], beyond
-
-
-def _birth(destination: Destination) -> dict[str, Any]:
-    """Since when routing knows a destination: the version that it came with, or the time where there is no entry."""
-    entries = RoutingChange.objects.filter(destination_pk=destination.pk, action="created")
-    born = entries.values_list("version", flat=True).first()
-    return {"born": born, "made": destination.created_at, "key": str(destination.pk)}
-
-
-def _found(plan: Plan, state: Snapshot, row: Sequence[Any], now_ms: int) -> Found:
-    pk, name, day, has_state, was = row[:5]
-    return Found(pk, name, day, has_state, was or "", _verdict(plan, state, row, now_ms))
-
-
-def _verdict(plan: Plan, state: Snapshot, row: Sequence[Any], now_ms: int) -> str:
-    _, name, _, has_state, was, source_id, occurred_ms, consent_json, is_forgotten = row
-    if is_forgotten:
-        return FORGOTTEN
-    if has_state == State.WAITING:
-        return WAITS
-    if has_state == State.DELIVERED:
-        return ACCEPTED
-    if has_state == State.DEAD and plan.kind == ReplayKind.MISSED:
-        return DEAD_LETTER
-    if has_state == State.SKIPPED and was not in MENDABLE:
-        return str(was)
-    rule = state.rules.get(plan.destination.pk)
-    if rule is None:
-        return "destination_disabled"
-    consent: Mapping[str, bool] = _read_consent(consent_json) if consent_json else {}
-    return state.decide(rule, source_id, name, consent, occurred_ms, now_ms).reason
-
-
-def check(plan: Plan) -> None:
-    """Raises ReplayError for what makes no sense."""
-    if plan.destination.platform.is_builtin:
-        raise ReplayError(f"{plan.destination.name} is built in and has every event already.")
-    if plan.kind == ReplayKind.MISSED and (plan.reason or plan.detail or plan.only):
-        raise ReplayError("Only dead deliveries can be chosen one by one or by the reason of their death.")
-
-
-def estimate(plan: Plan) -> Estimate:
-    """What a start would do, found as a start finds it. Changes nothing; bounded in rows and in time."""
-    state = snapshot.current()
-    low, high = plan.key_range()
-    left: Counter[str] = Counter()
-    sendable = seen = 0
-    deadline = time.monotonic() + ESTIMATE_SECONDS
-    while low < high and seen < ESTIMATE_ROWS and time.monotonic() < deadline:
-        found, low = _look(plan, state, low, high, lock=False)
-        seen += SCAN_ROWS
-        sendable += sum(not one.verdict for one in found)
-        left.update(one.verdict for one in found if one.verdict)
-    return Estimate(sendable + sum(left.values()), sendable, dict(left.most_common()), is_partial=low < high)
-
-
-def label(verdict: str) -> str:
-    """A verdict in words."""
-    return verdict.capitalize() if verdict in OWN_WORDS else reasons.label(verdict)
 
 
 # --- Starting and steering ----------------------------------------------------------------------------------
@@ -263,21 +67,6 @@ def start(plan: Plan, *, rate: int, user: Any, expected: int = 0) -> Replay:
         toggles.record_destination_change(plan.destination, "replay", [sentence(plan, rate)], user=user)
     nudge(REPLAY_TASK)
     return replay
-
-
-def sentence(plan: Plan, rate: int) -> str:
-    what = "Dead deliveries" if plan.kind == ReplayKind.DEAD else "Events that were not sent"
-    parts = [
-        f"of {plan.event}" if plan.event else "",
-        f"from {plan.source.name}" if plan.source else "",
-        f"that died of {plan.reason}" if plan.reason else "",
-        f"({len(plan.only)} chosen)" if plan.only else "",
-        f"received since {plan.since:%Y-%m-%d %H:%M} UTC" if plan.since else "",
-        f"until {plan.until:%Y-%m-%d %H:%M} UTC" if plan.until else "",
-    ]
-    chosen = " ".join(part for part in (what, *parts) if part)
-    again = "again " if plan.kind == ReplayKind.DEAD else ""
-    return f"{chosen} are sent {again}to {plan.destination.name}, {rate} a second at most"
 
 
 STEERED = {
@@ -382,7 +171,7 @@ def plan_of(replay: Replay) -> Plan:
 def _step(replay: Replay, budget: int) -> int:
     """Look at the next events and hand over at most `budget` of them. Within a transaction that holds the replay."""
     plan = plan_of(replay)
-    found, beyond = _look(plan, snapshot.current(), replay.cursor, replay.highest, lock=True)
+    found, beyond = look(plan, snapshot.current(), replay.cursor, replay.highest, lock=True)
     taken: list[Found] = []
     left = Counter(replay.left)
     for one in found:
@@ -488,15 +277,3 @@ def progress(replay: Replay) -> Progress:
     share = 1.0 if replay.state == ReplayState.DONE or span <= 0 else (replay.cursor - replay.lowest) / span
     left = [(label(verdict), count) for verdict, count in sorted(replay.left.items(), key=lambda entry: -entry[1])]
     return Progress(replay, min(100, int(share * 100)), left, sentence(plan_of(replay), replay.rate))
-
-
-BACKFILL_DAYS = 7
-"""What a backfill begins with; the person may choose otherwise."""
-
-
-def backfill_query(destination_id: int, platform: Platform, event: str = "") -> str:
-    """Query of the page that plans a backfill: the last days, within the age that the platform takes."""
-    age = min(platform.max_age or timedelta(days=BACKFILL_DAYS), timedelta(days=BACKFILL_DAYS))
-    since = timezone.now() - age + timedelta(minutes=5)  # or the first ones are too old by the time they are sent
-    values = {"kind": ReplayKind.MISSED.value, "destination": destination_id, "since": since.strftime(TIME)}
-    return urlencode(values | ({"event": event} if event else {}))

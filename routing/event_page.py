@@ -14,7 +14,7 @@ from django.urls import reverse
 
 from destinations import platforms, reasons
 from destinations.models import LedgerState, State
-from destinations.replays import backfill_query
+from destinations.replay_plan import backfill_query
 from routing.policy import DestinationRule, SourceRule, stands
 from routing.snapshot import Snapshot
 

@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from destinations import platforms
-from destinations.replays import backfill_query
+from destinations.replay_plan import backfill_query
 from routing import snapshot
 from routing.models import RoutingChange
 from trackstack_site.guard import key_of

@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from destinations import changes, platforms, queries, replays
+from destinations import changes, platforms, queries, replay_plan
 from destinations.forms import DestinationForm
 from destinations.models import Destination, Hold
 from destinations.platforms.base import Config, Field, Kind
@@ -106,7 +106,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
             "counts": queries.counts_of(timezone.now().date()).get(pk, queries.Counts()),
             "readable": _readable(destination),
             "too_old_at": queries.first_too_old(destination) if destination.hold or destination.breaker_since else None,
-            "backfill_url": f"{reverse('destinations:replay_new')}?{replays.backfill_query(pk, platform)}",
+            "backfill_url": f"{reverse('destinations:replay_new')}?{replay_plan.backfill_query(pk, platform)}",
             "may_switch": not platform.is_builtin and (may_change or request.user.has_perm(TOGGLE)),
             "has_ids": platform.native_id is not None or platform.lists_names,
             **setup.context_of(destination),

@@ -11,7 +11,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from destinations import replays
+from destinations import replay_plan, replays
 from destinations.forms_replay import ReplayForm
 from destinations.models import MAX_DESTINATION_ID, Delivery, Destination, Replay, ReplayKind, ReplayState, State
 from trackstack_site.guard import key_of, needs
@@ -52,12 +52,12 @@ def _plan_page(request: HttpRequest, form: ReplayForm) -> HttpResponse:
     context: dict[str, Any] = {"form": form}
     if form.is_bound and form.is_valid():
         plan = form.plan()
-        found = replays.estimate(plan)
+        found = replay_plan.estimate(plan)
         context |= {
             "plan": plan,
-            "sentence": replays.sentence(plan, form.cleaned_data["rate"]),
+            "sentence": replay_plan.sentence(plan, form.cleaned_data["rate"]),
             "estimate": found,
-            "left": [(replays.label(verdict), count) for verdict, count in found.left.items()],
+            "left": [(replay_plan.label(verdict), count) for verdict, count in found.left.items()],
             "minutes": -(-found.sendable // (form.cleaned_data["rate"] * 60)),
         }
     return render(request, "destinations/replay_new.html", context)
@@ -70,9 +70,9 @@ def _start(request: HttpRequest) -> HttpResponse:
     plan = form.plan()
     try:
         replay = replays.start(
-            plan, rate=form.cleaned_data["rate"], user=request.user, expected=replays.estimate(plan).sendable
+            plan, rate=form.cleaned_data["rate"], user=request.user, expected=replay_plan.estimate(plan).sendable
         )
-    except replays.ReplayError as error:
+    except replay_plan.ReplayError as error:
         form.add_error(None, str(error))
         return _plan_page(request, form)
     messages.success(request, "It is started. Live events go first.")
@@ -89,13 +89,13 @@ def one(request: HttpRequest) -> HttpResponse:
         messages.info(request, "It is not dead any more.")
         return redirect(back)
     destination = get_object_or_404(Destination, pk=row.destination_id)
-    plan = replays.Plan(ReplayKind.DEAD, destination, only=(row.pk,))
-    found = replays.estimate(plan)
+    plan = replay_plan.Plan(ReplayKind.DEAD, destination, only=(row.pk,))
+    found = replay_plan.estimate(plan)
     if found.sendable:
         replays.start(plan, rate=replays.RATES[1], user=request.user, expected=1)
         messages.success(request, f"{row.event.name} is sent to {destination.name} again.")
     else:
-        why = ", ".join(replays.label(verdict) for verdict in found.left) or "it is gone"
+        why = ", ".join(replay_plan.label(verdict) for verdict in found.left) or "it is gone"
         messages.error(request, f"It cannot be sent again: {why}.")
     return redirect(back)
 
@@ -122,8 +122,8 @@ def _filter(replay: Replay) -> dict[str, Any]:
         "destination": replay.destination_id,
         "event": replay.event,
         "source": replay.source_id,
-        "since": replay.since.strftime(replays.TIME) if replay.since else "",
-        "until": replay.until.strftime(replays.TIME) if replay.until else "",
+        "since": replay.since.strftime(replay_plan.TIME) if replay.since else "",
+        "until": replay.until.strftime(replay_plan.TIME) if replay.until else "",
     }
     return {name: value for name, value in values.items() if value}
 

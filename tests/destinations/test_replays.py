@@ -14,7 +14,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from destinations import changes, platforms, replays, retention
+from destinations import changes, platforms, replay_plan, replays, retention
 from destinations.models import (
     DESTINATION_BITS,
     Delivery,
@@ -27,7 +27,7 @@ from destinations.models import (
     State,
     delivery_pk,
 )
-from destinations.replays import Plan
+from destinations.replay_plan import Plan
 from events.ingest import Sender, accept_batch
 from events.models import Event, IngestBatch, Source
 from routing import snapshot, toggles
@@ -116,7 +116,7 @@ def test_dead_deliveries_are_sent_once_more_and_the_books_follow() -> None:
     settle(meta, State.DEAD, "refused", event__event_id__in=["e1", "e2", "e3"])
     settle(meta, State.DEAD, "exhausted", event__event_id="e4")
     plan = Plan(ReplayKind.DEAD, meta, reason="refused")
-    found = replays.estimate(plan)
+    found = replay_plan.estimate(plan)
     assert (found.matching, found.sendable, found.left, found.is_partial) == (3, 3, {}, False)
     assert Delivery.objects.filter(state=State.DEAD).count() == 4, "an estimate changes nothing"
 
@@ -142,7 +142,7 @@ def test_filters_and_chosen_rows() -> None:
     IngestBatch.objects.filter(pk=Event.objects.get(event_id="a").batch_id).update(received_at=two_days_ago)
 
     def matching(**values: Any) -> int:
-        return replays.estimate(Plan(ReplayKind.DEAD, meta, **values)).matching
+        return replay_plan.estimate(Plan(ReplayKind.DEAD, meta, **values)).matching
 
     rows = {row.event.event_id: row.pk for row in Delivery.objects.filter(destination=meta).select_related("event")}
     assert matching() == 3
@@ -152,7 +152,7 @@ def test_filters_and_chosen_rows() -> None:
     assert matching(only=(rows["a"], rows["c"])) == 2
     assert matching(until=timezone.now() - timedelta(days=1)) == 1
     other = factories.make_destination("meta", name="Other")
-    assert replays.estimate(Plan(ReplayKind.DEAD, other)).matching == 0
+    assert replay_plan.estimate(Plan(ReplayKind.DEAD, other)).matching == 0
 
 
 def test_what_cannot_be_sent_is_left_with_its_reason() -> None:
@@ -162,7 +162,7 @@ def test_what_cannot_be_sent_is_left_with_its_reason() -> None:
     Event.objects.filter(event_id="old").update(occurred_at=timezone.now() - timedelta(days=30))
     toggles.apply(meta, on={"Purchase": False})
     plan = Plan(ReplayKind.DEAD, meta)
-    assert replays.estimate(plan).left == {"too_old": 1, "not_selected": 1}
+    assert replay_plan.estimate(plan).left == {"too_old": 1, "not_selected": 1}
     replay = go(plan)
     assert (replay.moved, replay.left) == (1, {"too_old": 1, "not_selected": 1})
     assert books(meta) == recount(meta) == {"received": 3, "dead refused": 2}
@@ -178,14 +178,14 @@ def test_a_backfill_sends_what_was_skipped_and_what_is_older_than_the_destinatio
         toggles.apply(destination, on={"FeatureUsed": True})
     assert books(meta) == {"received": 6, "skipped not_selected": 4}
     plan = Plan(ReplayKind.MISSED, meta, event="FeatureUsed")
-    assert replays.estimate(plan)[:2] == (4, 4)
+    assert replay_plan.estimate(plan)[:2] == (4, 4)
     assert go(plan).moved == 4
     assert books(meta) == recount(meta) == {"received": 6}
 
-    found = replays.estimate(Plan(ReplayKind.MISSED, late))
-    assert (found.matching, found.sendable, found.left) == (6, 5, {replays.ACCEPTED: 1})
+    found = replay_plan.estimate(Plan(ReplayKind.MISSED, late))
+    assert (found.matching, found.sendable, found.left) == (6, 5, {replay_plan.ACCEPTED: 1})
     replay = go(Plan(ReplayKind.MISSED, late))
-    assert (replay.moved, replay.left) == (5, {replays.ACCEPTED: 1})
+    assert (replay.moved, replay.left) == (5, {replay_plan.ACCEPTED: 1})
     assert books(late) == recount(late) == {"received": 6, "delivered": 1}
     assert go(Plan(ReplayKind.MISSED, late)).moved == 0, "nothing is sent twice"
 
@@ -197,7 +197,7 @@ def test_a_backfill_leaves_what_the_event_itself_lacks() -> None:
     settle(meta, State.SKIPPED, "not_selected", event__event_id="b")
     settle(meta, State.DEAD, "refused", event__event_id="c")
     replay = go(Plan(ReplayKind.MISSED, meta))
-    assert (replay.moved, replay.left) == (1, {"no_identity": 1, replays.DEAD_LETTER: 1})
+    assert (replay.moved, replay.left) == (1, {"no_identity": 1, replay_plan.DEAD_LETTER: 1})
     assert books(meta) == recount(meta) == {"received": 3, "skipped no_identity": 1, "dead refused": 1}
 
 
@@ -216,9 +216,9 @@ def test_a_backfill_never_sends_again_what_was_delivered_and_forgotten(settings:
 
     toggles.apply(hook, on={"Purchase": True})
     plan = Plan(ReplayKind.MISSED, hook)
-    assert replays.estimate(plan).left == {replays.FORGOTTEN: 1}
+    assert replay_plan.estimate(plan).left == {replay_plan.FORGOTTEN: 1}
     replay = go(plan)
-    assert (replay.moved, replay.left) == (1, {replays.FORGOTTEN: 1})
+    assert (replay.moved, replay.left) == (1, {replay_plan.FORGOTTEN: 1})
     assert Delivery.objects.get(destination=hook).event.event_id == "missed"
     assert books(hook) == {"received": 2, "delivered": 1}
 
@@ -236,7 +236,7 @@ def test_a_destination_that_was_not_asked_yet_gets_what_came_in_the_moment_it_wa
 
 
 def test_the_rate_bounds_a_turn_and_a_step_leaves_off_where_it_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(replays, "SCAN_ROWS", 4)
+    monkeypatch.setattr(replay_plan, "SCAN_ROWS", 4)
     meta = factories.make_destination("meta")
     send(*(factories.event("SignUp", f"e{n}") for n in range(25)))
     settle(meta, State.DEAD, "refused")
@@ -301,9 +301,9 @@ def test_a_broken_turn_moves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_cannot_be_started_is_said() -> None:
     warehouse = Destination.objects.get(platform_key="warehouse")
-    with pytest.raises(replays.ReplayError, match="built in"):
+    with pytest.raises(replay_plan.ReplayError, match="built in"):
         replays.start(Plan(ReplayKind.MISSED, warehouse), rate=10, user=None)
-    with pytest.raises(replays.ReplayError, match="rate"):
+    with pytest.raises(replay_plan.ReplayError, match="rate"):
         replays.start(Plan(ReplayKind.DEAD, factories.make_destination("meta")), rate=0, user=None)
 
 
@@ -441,7 +441,7 @@ def test_a_backfill_by_reason_of_death_is_refused_instead_of_sending_everything(
     with pytest.raises(CommandError, match="reason"):
         call_command("replay", destination="Pixel", missed=True, reason="exhausted")
     assert not Replay.objects.exists()
-    with pytest.raises(replays.ReplayError, match="reason"):
+    with pytest.raises(replay_plan.ReplayError, match="reason"):
         replays.start(Plan(ReplayKind.MISSED, meta, reason="exhausted"), rate=10, user=None)
 
 

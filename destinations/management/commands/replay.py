@@ -14,7 +14,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from destinations import replays
+from destinations import replay_plan, replays
 from destinations.models import Destination, ReplayKind
 from events.models import Source
 
@@ -34,7 +34,7 @@ class Command(BaseCommand):
         parser.add_argument("--dry-run", action="store_true", help="Only say what would be sent")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        plan = replays.Plan(
+        plan = replay_plan.Plan(
             ReplayKind.MISSED if options["missed"] else ReplayKind.DEAD,
             _named(Destination, options["destination"]),
             event=options["event"],
@@ -44,15 +44,15 @@ class Command(BaseCommand):
             until=_time(options["until"]),
         )
         try:
-            replays.check(plan)
-        except replays.ReplayError as error:
+            replay_plan.check(plan)
+        except replay_plan.ReplayError as error:
             raise CommandError(str(error), returncode=2) from None
-        found = replays.estimate(plan)
+        found = replay_plan.estimate(plan)
         least = "at least " if found.is_partial else ""
-        self.stdout.write(f"{replays.sentence(plan, options['rate'])}.")
+        self.stdout.write(f"{replay_plan.sentence(plan, options['rate'])}.")
         self.stdout.write(f"  match     {least}{found.matching}")
         for verdict, count in found.left.items():
-            self.stdout.write(f"  not sent  {count}  {replays.label(verdict)}")
+            self.stdout.write(f"  not sent  {count}  {replay_plan.label(verdict)}")
         self.stdout.write(f"  are sent  {least}{found.sendable}")
         if options["dry_run"]:
             return
@@ -61,7 +61,7 @@ class Command(BaseCommand):
             return
         try:
             replay = replays.start(plan, rate=options["rate"], user=None, expected=found.sendable)
-        except replays.ReplayError as error:
+        except replay_plan.ReplayError as error:
             raise CommandError(str(error), returncode=2) from None
         self.stdout.write(f"Replay {replay.pk} is started.")
 
