@@ -91,12 +91,16 @@ def one(request: HttpRequest) -> HttpResponse:
     destination = get_object_or_404(Destination, pk=row.destination_id)
     plan = replays.Plan(ReplayKind.DEAD, destination, only=(row.pk,))
     found = replays.estimate(plan)
-    if found.sendable:
-        replays.start(plan, rate=replays.RATES[1], user=request.user, expected=1)
-        messages.success(request, f"{row.event.name} is sent to {destination.name} again.")
-    else:
+    if not found.sendable:
         why = ", ".join(replays.label(verdict) for verdict in found.left) or "it is gone"
         messages.error(request, f"It cannot be sent again: {why}.")
+        return redirect(back)
+    try:
+        replays.start(plan, rate=replays.RATES[1], user=request.user, expected=1)
+    except replays.ReplayError as error:
+        messages.error(request, str(error))
+    else:
+        messages.success(request, f"{row.event.name} is sent to {destination.name} again.")
     return redirect(back)
 
 
