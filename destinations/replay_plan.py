@@ -196,6 +196,9 @@ def check(plan: Plan) -> None:
     """Raises ReplayError for what makes no sense."""
     if plan.destination.platform.is_builtin:
         raise ReplayError(f"{plan.destination.name} is built in and has every event already.")
+    if plan.destination.closing_at is not None:
+        # Nothing waits for it between two steps: it would be deleted, and the rest left behind.
+        raise ReplayError(f"{plan.destination.name} is about to be deleted. Keep it first.")
     if plan.kind == ReplayKind.MISSED and (plan.reason or plan.detail or plan.only):
         raise ReplayError("Only dead deliveries can be chosen one by one or by the reason of their death.")
 

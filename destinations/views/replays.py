@@ -91,12 +91,16 @@ def one(request: HttpRequest) -> HttpResponse:
     destination = get_object_or_404(Destination, pk=row.destination_id)
     plan = replay_plan.Plan(ReplayKind.DEAD, destination, only=(row.pk,))
     found = replay_plan.estimate(plan)
-    if found.sendable:
-        replays.start(plan, rate=replays.RATES[1], user=request.user, expected=1)
-        messages.success(request, f"{row.event.name} is sent to {destination.name} again.")
-    else:
+    if not found.sendable:
         why = ", ".join(replay_plan.label(verdict) for verdict in found.left) or "it is gone"
         messages.error(request, f"It cannot be sent again: {why}.")
+        return redirect(back)
+    try:
+        replays.start(plan, rate=replays.RATES[1], user=request.user, expected=1)
+    except replay_plan.ReplayError as error:
+        messages.error(request, str(error))
+    else:
+        messages.success(request, f"{row.event.name} is sent to {destination.name} again.")
     return redirect(back)
 
 

@@ -447,3 +447,21 @@ def test_a_backfill_by_reason_of_death_is_refused_instead_of_sending_everything(
 
 def test_keys_fit() -> None:
     assert delivery_pk(5, 7) >> DESTINATION_BITS == 5
+
+
+def test_nothing_is_replayed_to_a_destination_that_is_about_to_be_deleted() -> None:
+    """It would be deleted between two steps, and the rest be left behind without a word."""
+    meta = factories.make_destination("meta")
+    send(factories.event("SignUp", "e1"), factories.event("SignUp", "e2"))
+    settle(meta, State.DEAD, "refused", event__event_id="e1")
+    changes.delete(meta, user=None, is_finished_first=True)
+    meta.refresh_from_db()
+    assert meta.closing_at is not None
+    plan = Plan(ReplayKind.DEAD, meta)
+    with pytest.raises(replays.ReplayError, match="about to be deleted"):
+        replays.start(plan, rate=10, user=None)
+    dead = Delivery.objects.get(destination=meta, state=State.DEAD)
+    client = client_with(group="Engineer")
+    answer = client.post(reverse("destinations:replay_one"), {"delivery": dead.pk}, follow=True)
+    assert "about to be deleted" in answer.content.decode()
+    assert not Replay.objects.exists()
