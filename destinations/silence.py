@@ -83,7 +83,7 @@ GROUP BY 1, 2, 3, 4
 
 
 def silences(now: datetime) -> list[Silence]:
-    """The gravest first. Somebody's switching off is none, nor is a destination that is about to be deleted."""
+    """The gravest first. What somebody switched off, retired or is about to delete is none."""
     hour = now.replace(minute=0, second=0, microsecond=0)
     known_since = EventHour.objects.aggregate(first=Min("hour"))["first"]
     if known_since is None:
@@ -93,7 +93,9 @@ def silences(now: datetime) -> list[Silence]:
     state, found = snapshot.current(), []
     for (pk, event), counts in _counts(hour).items():
         rule = state.rules.get(pk)
-        if pk in made and rule is not None and (rule.is_builtin or selects(rule, event, state.events.get(event)).send):
+        if pk not in made or rule is None or event in state.retired:
+            continue
+        if rule.is_builtin or selects(rule, event, state.events.get(event)).send:
             silence = _judge(pk, event, counts, hour, max(known_since, made[pk]))
             found += [silence] if silence else []
     if not found:

@@ -12,7 +12,8 @@ from destinations import ledger, retention, silence
 from destinations.models import Destination, EventHour, LedgerEntry
 from destinations.silence import Silence, silences
 from events.ingest import Sender, accept_batch
-from routing import toggles
+from events.models import CanonicalEvent
+from routing import snapshot, toggles
 from routing.dispatch import route_due
 from tests import factories
 
@@ -119,6 +120,18 @@ def test_what_somebody_switched_off_is_no_silence() -> None:
             hours(one, ago(1, week), 100)
     toggles.apply(meta, on={"SignUp": False})
     Destination.objects.filter(pk=other.pk).update(is_enabled=False)
+    assert silences(NOW) == []
+
+
+def test_a_retired_event_may_be_silent() -> None:
+    meta, builtin = factories.make_destination("meta"), Destination.objects.get(platform_key="warehouse")
+    for one in (meta, builtin):
+        known(one)
+        for week in (1, 2):
+            hours(one, ago(1, week), 100)
+    assert len(silences(NOW)) == 2
+    CanonicalEvent.objects.filter(name="SignUp").update(retired_at=NOW)
+    snapshot.bump()
     assert silences(NOW) == []
 
 
