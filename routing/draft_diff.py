@@ -169,7 +169,8 @@ def in_force(changes: Iterable[DraftChange], state: Snapshot) -> dict[int, str]:
 def conflicts(changes: Iterable[DraftChange], state: Snapshot) -> dict[int, str]:
     """Changes whose field somebody changed since they were collected, each with the sentence that says so.
 
-    Who did the very same is no conflict. A mode is overtaken by any switch: it would undo it.
+    Who did the very same is no conflict. A mode is overtaken by any switch: it would undo it. A retired event is
+    switched on nowhere: that change is to be dropped.
     """
     known = [change for change in changes if change.destination_id in state.rules]
     now = in_force(known, state)
@@ -177,6 +178,9 @@ def conflicts(changes: Iterable[DraftChange], state: Snapshot) -> dict[int, str]
     found = {}
     for change in known:
         if change.field != DraftField.MODE and now[change.pk] == change.wanted:
+            continue
+        if change.field == DraftField.ENABLED and change.wanted == "1" and change.event_name in state.retired:
+            found[change.pk] = _("It was retired meanwhile: take it out, or restore it first.")
             continue
         last = next((entry for entry in entries if _touches(entry, change)), None)
         if last is not None or now[change.pk] != change.seen:

@@ -11,6 +11,7 @@ from django.core.exceptions import PermissionDenied
 from django.utils import timezone
 
 from destinations.models import Destination, LedgerEntry, LedgerState
+from events.models import CanonicalEvent
 from routing import draft_diff, drafts, history, publishing, snapshot, toggles
 from routing.models import Draft, DraftChange, DraftState, RoutingChange
 from routing.tasks import publish_drafts
@@ -353,3 +354,14 @@ def test_only_its_author_touches_a_draft(ada: User, bob: User, pixel: Destinatio
             act()
     ada.delete()
     assert publishing.discard(draft.pk, bob).state == DraftState.DISCARDED
+
+
+def test_a_draft_switches_no_retired_event_on(ada: User, pixel: Destination) -> None:
+    draft = collect(ada, pixel, on={"WorkspaceCreated": True, "SignUp": False})
+    CanonicalEvent.objects.filter(name="WorkspaceCreated").update(retired_at=timezone.now())
+    snapshot.bump()
+    with pytest.raises(publishing.ConflictError, match="retired"):
+        publishing.publish(draft.pk, ada)
+    publishing.remove(draft.pk, ada, [line.change.pk for line in difference(draft).conflicts])
+    publishing.publish(draft.pk, ada)
+    assert not chosen(pixel) & {"WorkspaceCreated", "SignUp"}
