@@ -32,11 +32,13 @@ Skips = dict[str, dict[str, list[int]]]
 _read_consent = msgspec.json.Decoder(dict[str, bool]).decode
 
 TAKE_SQL = f"""
-WITH RECURSIVE {unrouted.SOURCES}
-SELECT batch.* FROM waiting CROSS JOIN LATERAL (
+WITH RECURSIVE {unrouted.SOURCES}, served AS MATERIALIZED (  -- of more sources than a step has batches, any
+    SELECT source_id FROM waiting WHERE source_id IS NOT NULL ORDER BY random() LIMIT %(limit)s
+)
+SELECT batch.* FROM served CROSS JOIN LATERAL (
     SELECT b.id, b.source_id, b.received_at, b.trace_id FROM events_ingestbatch b
-    WHERE b.routed_at IS NULL AND b.source_id = waiting.source_id
-    ORDER BY b.id LIMIT greatest(1, %s / (SELECT count(source_id) FROM waiting)) FOR UPDATE SKIP LOCKED
+    WHERE b.routed_at IS NULL AND b.source_id = served.source_id
+    ORDER BY b.id LIMIT %(limit)s / (SELECT count(*) FROM served) FOR UPDATE SKIP LOCKED
 ) batch ORDER BY batch.id
 """
 HEADS_SQL = """
@@ -85,7 +87,7 @@ def route_step(limit: int = BATCHES_PER_STEP) -> int:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", [UNDER_WAY])
         state = snapshot.current()
-        cursor.execute(TAKE_SQL, [limit])
+        cursor.execute(TAKE_SQL, {"limit": limit})
         batches = cursor.fetchall()
         if not batches:
             return 0

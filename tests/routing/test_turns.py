@@ -83,6 +83,14 @@ def test_a_step_of_routing_takes_from_every_source() -> None:
 
 
 @pytest.mark.django_db
+def test_a_step_of_routing_is_no_larger_for_many_sources() -> None:
+    make_destination("meta")
+    for n in range(6):
+        send(make_source(), f"s{n}", 1)
+    assert [dispatch.route_step(limit=4) for _ in range(3)] == [4, 2, 0]
+
+
+@pytest.mark.django_db
 def test_what_was_never_tried_goes_before_what_is_tried_again() -> None:
     meta, source = make_destination("meta"), make_source()
     send(source, "again", 20)
