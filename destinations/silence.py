@@ -70,15 +70,15 @@ class Counts(NamedTuple):
         return max(0, self.received - self.delivered - self.refused)
 
 
-COUNTS_SQL = """
-SELECT h.destination_id, h.event_name, span.hours, span.week,
-    sum(h.received)::bigint, sum(h.delivered)::bigint, sum(h.refused)::bigint
-FROM (
-    SELECT hours, week, %(hour)s - make_interval(weeks => week) AS ends
-    FROM unnest(%(spans)s::int[]) AS hours, unnest(%(weeks)s::int[]) AS week
-) span
-JOIN destinations_eventhour h ON h.hour < span.ends AND h.hour >= span.ends - make_interval(hours => span.hours)
-GROUP BY 1, 2, 3, 4
+_SUMS = ", ".join(
+    f"coalesce(sum(h.{name}) FILTER (WHERE ago <= {hours}), 0)::bigint" for hours in SPANS for name in Counts._fields
+)
+# Hour by hour: asked for ranges, PostgreSQL holds each hour that is kept against each of them, for seconds.
+COUNTS_SQL = f"""
+SELECT h.destination_id, h.event_name, week, {_SUMS}
+FROM generate_series(1, {max(SPANS)}) AS ago CROSS JOIN unnest(%(weeks)s::int[]) AS week
+JOIN destinations_eventhour h ON h.hour = %(hour)s - make_interval(weeks => week, hours => ago)
+GROUP BY 1, 2, 3
 """
 
 
@@ -114,9 +114,10 @@ def _counts(hour: datetime) -> dict[tuple[int, str], Table]:
     """Destination and event → what was counted in the hours before `hour`, this week (0) and in past ones."""
     found: dict[tuple[int, str], Table] = defaultdict(dict)
     with connection.cursor() as cursor:
-        cursor.execute(COUNTS_SQL, {"hour": hour, "spans": list(SPANS), "weeks": [0, *WEEKS]})
-        for pk, event, hours, week, *counts in cursor.fetchall():
-            found[pk, event][hours, week] = Counts(*counts)
+        cursor.execute(COUNTS_SQL, {"hour": hour, "weeks": [0, *WEEKS]})
+        for pk, event, week, *sums in cursor.fetchall():
+            for number, hours in enumerate(SPANS):
+                found[pk, event][hours, week] = Counts(*sums[number * 3 : number * 3 + 3])
     return found
 
 
