@@ -72,6 +72,8 @@ def update(
     platform = destination.platform
     with transaction.atomic():
         row = Destination.objects.select_for_update().get(pk=destination.pk)
+        if row.removed_at is not None:
+            return []  # deleted while its form was open
         old_sources = None if row.all_sources else sorted(source.name for source in row.sources.all())
         new_sources = None if sources is None else sorted(source.name for source in sources)
         sentences = _config_sentences(platform, name, row.config, config)

@@ -94,6 +94,15 @@ def test_no_change_is_made_to_a_deleted_destination(pixel: Destination) -> None:
     assert snapshot.stored_version() == version
 
 
+def test_a_form_that_is_saved_too_late_gives_a_deleted_destination_no_credentials(pixel: Destination) -> None:
+    """Its page was opened before a colleague deleted it, and saved at the same moment."""
+    late = {"name": "Pixel", "config": pixel.config, "is_sandbox": True, "sources": None, "user": None}
+    changes.delete(pixel, user=None)
+    assert changes.update(Destination.objects.get(pk=pixel.pk), **late) == []
+    pixel.refresh_from_db()
+    assert (pixel.config, pixel.name[:15]) == ({}, "Pixel (deleted ")
+
+
 def test_a_deleted_destination_alarms_nobody(pixel: Destination) -> None:
     """Its breaker was open: that is no trouble any more, nor is it one when the last request under way fails."""
     Destination.objects.filter(pk=pixel.pk).update(breaker_since=timezone.now(), failures=9, breaker_detail="no answer")
