@@ -45,10 +45,15 @@ function tendToasts() {
 }
 
 // --- Dialog: what htmx puts into #dialog-body opens it, emptiness closes it -----------------------------
+let opener = ""; // id of what was focused before: it may be swapped while the dialog is open
 function tendDialog() {
   const dialog = $("#dialog");
   const isFilled = $("#dialog-body").childElementCount > 0;
-  if (isFilled && !dialog.open) dialog.showModal();
+  if (isFilled && !dialog.open) {
+    const from = document.activeElement;
+    opener = from.id || from.closest("td, th")?.querySelector("[id]")?.id || "";
+    dialog.showModal();
+  }
   if (!isFilled && dialog.open) dialog.close();
 }
 
@@ -127,7 +132,10 @@ document.addEventListener("htmx:responseError", (event) => {
 document.addEventListener("htmx:sendError", () => toast("Nothing was changed: the server cannot be reached.", "error"));
 
 document.addEventListener("DOMContentLoaded", () => {
-  $("#dialog")?.addEventListener("close", () => $("#dialog-body").replaceChildren());
+  $("#dialog")?.addEventListener("close", () => {
+    $("#dialog-body").replaceChildren();
+    if (document.activeElement === document.body) document.getElementById(opener)?.focus();
+  });
   showTheme();
   tendToasts();
   const box = $("[data-filter]");
