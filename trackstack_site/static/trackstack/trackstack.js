@@ -105,6 +105,8 @@ document.addEventListener("click", (event) => {
   }
 });
 
+// A form that downloads leaves the page as it is: the dialog it stood in is done with.
+document.addEventListener("submit", (event) => { if (event.target.matches("#dialog form[method=get]:not([hx-get])")) setTimeout(() => $("#dialog").close()); });
 document.addEventListener("input", (event) => { if (event.target.matches("[data-filter]")) filter(event.target); });
 
 document.addEventListener("keydown", (event) => {
