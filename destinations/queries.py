@@ -71,6 +71,8 @@ def status_of(destination: Destination) -> Status:
     if destination.hold:
         tone = "warn" if destination.hold == Hold.PAUSED else "bad"
         why = destination.hold_detail or "Events wait and are sent on resume."
+        if destination.closing_at:
+            why += " It gets nothing new, and is deleted when they are sent."
         return Status(tone, Hold(destination.hold).label, why)
     if destination.breaker_since:
         since, probe = destination.breaker_since, destination.backoff_until

@@ -12,6 +12,7 @@ from destinations.platforms.base import Platform
 from routing.policy import DestinationRule, EventRule, Mode
 
 MAX_CSV_BYTES = 2 * 1024 * 1024
+MAX_SET_CHARS = 10_000
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,10 +31,11 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 def parse_set(text: str, events: Mapping[str, EventRule]) -> Asked | None:
     """Read what a switch posts; None when it is nothing we ever render.
 
-    `12:SignUp:1` one event, `12:@acquisition:0` a stage, `12:*:1` the column, `12:=recommended` a mode.
+    `12:SignUp:1` one event, `12:SignUp,Login:1` several, `12:@acquisition:0` a stage, `12:*:1` the column,
+    `12:=recommended` a mode.
     """
     head, _, rest = text.partition(":")
-    if not (head.isascii() and head.isdigit()) or not rest or len(text) > 100:
+    if not (head.isascii() and head.isdigit()) or not rest or len(text) > MAX_SET_CHARS:
         return None
     destination_id = int(head)
     if rest.startswith("="):
@@ -47,7 +49,8 @@ def parse_set(text: str, events: Mapping[str, EventRule]) -> Asked | None:
     elif what.startswith("@"):
         names = [name for name, rule in events.items() if rule.stage == what[1:]]
     else:
-        names = [what] if what in events else []
+        names = what.split(",")
+        names = names if all(name in events for name in names) else []
     if not names:
         return None
     return Asked(

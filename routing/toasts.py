@@ -11,6 +11,7 @@ from destinations import platforms
 from destinations.replay_plan import backfill_query
 from routing import snapshot
 from routing.models import RoutingChange
+from routing.policy import DestinationRule, carries
 from trackstack_site.guard import key_of
 
 
@@ -26,14 +27,33 @@ def toast_of(entry: RoutingChange) -> dict[str, Any]:
     # One switch says what happened to the event; that the mode became Custom is said by the column.
     facts = [s for s in sentences if " → " not in s] or sentences
     text = f"{facts[0]}." if len(facts) == 1 else f"{entry.destination_name}: {len(facts)} changes made."
-    return {"text": text, "undo": entry.pk if entry.after else None, "backfill": backfill_of(entry)}
+    return {
+        "text": text,
+        "undo": entry.pk if entry.after else None,
+        "backfill": backfill_of(entry),
+        "ids": ids_of(entry),
+    }
 
 
 def backfill_of(entry: RoutingChange) -> str:
     """Where the last days of what was just switched on can be sent; empty when nothing was."""
-    added = entry.after.get("selected") or []
-    rule = snapshot.held().rules.get(entry.destination_pk or 0)
+    rule, added = _switched_on(entry)
+    added = [name for name in added if rule is not None and carries(rule, name).send]
     if not added or rule is None or rule.is_builtin:
         return ""
     query = backfill_query(rule.id, platforms.get(rule.platform), added[0] if len(added) == 1 else "")
     return f"{reverse('destinations:replay_new')}?{query}"
+
+
+def ids_of(entry: RoutingChange) -> str:
+    """Where the native ids are entered without which nothing of what was just switched on is sent; empty when none
+    lacks one.
+    """
+    rule, added = _switched_on(entry)
+    if rule is None or not any(carries(rule, name).reason == "missing_native_id" for name in added):
+        return ""
+    return reverse("destinations:ids", args=[rule.id])
+
+
+def _switched_on(entry: RoutingChange) -> tuple[DestinationRule | None, list[str]]:
+    return snapshot.held().rules.get(entry.destination_pk or 0), entry.after.get("selected") or []

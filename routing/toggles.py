@@ -352,5 +352,6 @@ def set_hold(destination: Destination, hold: Hold, detail: str = "", **who: Any)
             .update(hold=hold, hold_detail=detail, held_at=held_at)
         ):
             return None
-        sentence = f"{destination.name} is held: {detail or hold.label}" if hold else f"{destination.name} is resumed"
+        kept = f"is {hold.label.lower()}" if hold == Hold.PAUSED else f"is held: {detail or hold.label}"
+        sentence = f"{destination.name} {kept if hold else 'is resumed'}"
         return record_destination_change(destination, "hold" if hold else "resume", [sentence], **who)

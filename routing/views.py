@@ -194,6 +194,8 @@ def title_of(asked: Asked, rule: DestinationRule) -> str:
     if asked.mode:
         return f"{rule.name}: {asked.mode.capitalize()}"
     word = "on" if any(asked.on.values()) else "off"
+    if not asked.is_bulk and len(asked.on) > 1:
+        return f"Switch {len(asked.on)} events {word} for {rule.name}"
     if not asked.is_bulk:
         return f"{next(iter(asked.on))} to {rule.name}"
     stage = next((info.label for info in stage_infos(snapshot.held()) if f":@{info.key}:" in asked.text), "")

@@ -8,6 +8,7 @@ from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods
 
 from destinations.models import Destination
@@ -55,6 +56,7 @@ def entry(request: HttpRequest, pk: int) -> HttpResponse:
     context = {
         "entry": found,
         "effect": history.effect(found),
+        "is_effect_open": found.at + history.EFFECT > timezone.now(),
         "siblings": RoutingChange.objects.filter(version=found.version).exclude(pk=pk).order_by("pk"),
         "draft": Draft.objects.filter(version=found.version).first(),
         "is_routing": found.action in history.ROUTING,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from tests.factories import event
 from tests.stack import Stack
@@ -146,6 +146,21 @@ def test_a_range_is_switched_by_shift_click(open_as: OpenAs) -> None:
         page.wait_for_function(
             "([i, w]) => document.getElementById(i).ariaChecked === w", arg=[name, wanted], timeout=8000
         )
+    page.get_by_role("button", name="Undo").click()  # of the range; the first switch was a change of its own
+    for name, was in list(zip(names, before, strict=True))[1:]:
+        page.wait_for_function("([i, w]) => document.getElementById(i).ariaChecked === w", arg=[name, was])
+
+
+def test_the_focus_is_back_in_its_cell_when_a_mapping_was_saved(open_as: OpenAs) -> None:
+    page = open_as()
+    cell = page.get_by_role("switch", name="SignUp → Snapchat")
+    for native_name in ("Registered", ""):
+        cell.focus()
+        page.keyboard.press("m")
+        page.get_by_label("What Snapchat calls it").fill(native_name)
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("dialog")).to_have_count(0)
+        expect(cell).to_be_focused()
 
 
 def test_views_of_the_matrix(open_as: OpenAs) -> None:

@@ -283,6 +283,9 @@ def test_deleting_can_send_first_what_waits(
 def test_a_deletion_that_waits_can_be_taken_back(waiting: Destination) -> None:
     client = client_with(group="Engineer")
     client.post(reverse("destinations:delete", args=[waiting.pk]), {"waiting": "send"})
+    client.post(reverse("destinations:pause", args=[waiting.pk]))
+    html = client.get(reverse("destinations:edit", args=[waiting.pk])).content.decode()
+    assert html.count("It gets nothing new, and is deleted when they are sent.") == 1, "said of a paused one as well"
     assert client.post(reverse("destinations:keep", args=[waiting.pk])).status_code == 302
     send("e2")
     assert Delivery.objects.filter(destination=waiting, state=State.WAITING).count() == 2

@@ -68,3 +68,15 @@ def test_switching_on_offers_the_last_days() -> None:
     assert f"kind=missed&amp;destination={meta.pk}&amp;since=" in html
     off = client.post(reverse("routing:toggle"), {"set": f"{meta.pk}:FeatureUsed:0"}, headers={"HX-Request": "true"})
     assert "Send the last days" not in off.content.decode()
+
+
+def test_switching_on_what_lacks_its_id_offers_to_enter_it() -> None:
+    linkedin = factories.make_destination("linkedin", name="LinkedIn EU")
+    client = client_with(group="Marketer")
+    posted = {"set": f"{linkedin.pk}:FeatureUsed:1"}
+    html = client.post(reverse("routing:toggle"), posted, headers={"HX-Request": "true"}).content.decode()
+    assert "nothing is sent: native id missing" in html
+    assert "Send the last days" not in html, "nothing could be sent of them"
+    ids = reverse("destinations:ids", args=[linkedin.pk])
+    assert f'href="{ids}">Enter ids' in html
+    assert client.get(ids).status_code == 200

@@ -146,6 +146,10 @@ def test_what_a_switch_posts_is_read_back() -> None:
     one = parse_set("12:SignUp:1", EVENTS)
     assert one is not None
     assert (one.destination_id, one.on, one.is_bulk) == (12, {"SignUp": True}, False)
+    two = parse_set("12:SignUp,Purchase:0", EVENTS)
+    assert two is not None
+    assert (two.on, two.is_bulk) == ({"SignUp": False, "Purchase": False}, False)
+    assert parse_set("12:SignUp,Nonsense:0", EVENTS) is None
     stage = parse_set("12:@revenue:0", EVENTS)
     assert stage is not None
     assert (stage.on, stage.is_bulk) == ({"Purchase": False, "Refund": False}, True)

@@ -45,10 +45,15 @@ function tendToasts() {
 }
 
 // --- Dialog: what htmx puts into #dialog-body opens it, emptiness closes it -----------------------------
+let opener = ""; // id of what was focused before: it may be swapped while the dialog is open
 function tendDialog() {
   const dialog = $("#dialog");
   const isFilled = $("#dialog-body").childElementCount > 0;
-  if (isFilled && !dialog.open) dialog.showModal();
+  if (isFilled && !dialog.open) {
+    const from = document.activeElement;
+    opener = from.id || from.closest("td, th")?.querySelector("[id]")?.id || "";
+    dialog.showModal();
+  }
   if (!isFilled && dialog.open) dialog.close();
 }
 
@@ -100,6 +105,8 @@ document.addEventListener("click", (event) => {
   }
 });
 
+// A form that downloads leaves the page as it is: the dialog it stood in is done with.
+document.addEventListener("submit", (event) => { if (event.target.matches("#dialog form[method=get]:not([hx-get])")) setTimeout(() => $("#dialog").close()); });
 document.addEventListener("input", (event) => { if (event.target.matches("[data-filter]")) filter(event.target); });
 
 document.addEventListener("keydown", (event) => {
@@ -127,7 +134,10 @@ document.addEventListener("htmx:responseError", (event) => {
 document.addEventListener("htmx:sendError", () => toast("Nothing was changed: the server cannot be reached.", "error"));
 
 document.addEventListener("DOMContentLoaded", () => {
-  $("#dialog")?.addEventListener("close", () => $("#dialog-body").replaceChildren());
+  $("#dialog")?.addEventListener("close", () => {
+    $("#dialog-body").replaceChildren();
+    if (document.activeElement === document.body) document.getElementById(opener)?.focus();
+  });
   showTheme();
   tendToasts();
   const box = $("[data-filter]");
