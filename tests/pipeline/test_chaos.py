@@ -24,7 +24,7 @@ REFUSING = ("429", "500", "503")
 """Failures after which a platform has certainly taken nothing."""
 UNCLEAR = ("timeout", "html", "empty", "truncated", "500", "429", "partial")
 
-pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(int(SECONDS) + 300)]
+pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(2 * int(SECONDS) + 300)]
 
 
 class Sender(threading.Thread):
@@ -141,7 +141,7 @@ def test_the_books_balance_after_a_storm(stack: Stack) -> None:
         assert not sender.is_alive(), "every batch was taken in the end"
     mend(stack)
     told = f"seed {SEED}, {gremlin.done}"
-    stack.until(stack.is_settled, f"nothing is left to do after the storm ({told})", seconds=200)
+    stack.until(stack.is_settled, f"nothing is left to do after the storm ({told})", seconds=200 + SECONDS)
 
     accepted = [one for sender in senders for one in sender.accepted]
     stored = [row[0] for row in stack.sql("SELECT event_id FROM events_event") if row[0] not in before]
