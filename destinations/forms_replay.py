@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 
+from destinations import reasons
 from destinations.models import MAX_DESTINATION_ID, Destination, ReplayKind
 from destinations.replay_plan import TIME, Plan
 from destinations.replays import MOST_CHOSEN, RATES
@@ -50,6 +51,10 @@ class ReplayForm(forms.Form):
         builtin = [one.pk for one in choices if one.platform.is_builtin]
         self.fields["destination"].queryset = choices.exclude(pk__in=builtin)  # type: ignore[attr-defined]
         self.fields["source"].queryset = Source.objects.all()  # type: ignore[attr-defined]
+
+    @property
+    def reason_label(self) -> str:
+        return reasons.label(self["reason"].value() or "")
 
     def clean_only(self) -> tuple[int, ...]:
         keys = [key_of(text) for text in self.cleaned_data["only"].replace(",", " ").split()]

@@ -113,7 +113,10 @@ def secret_texts(platform: Platform, config: Config) -> list[str]:
 
 def shown(request: Request, hidden: Iterable[str]) -> dict[str, Any]:
     """A request for people: the body as JSON when it is one document of it, else as text."""
-    text = request.body.decode("utf-8", "replace")
+    try:
+        text = request.body.decode()
+    except UnicodeDecodeError:
+        text = f"({len(request.body):,} bytes that are no text)"  # a Parquet file
     try:
         body: Any = json.loads(text)
     except ValueError:

@@ -228,7 +228,7 @@ def sentence(plan: Plan, rate: int) -> str:
     parts = [
         f"of {plan.event}" if plan.event else "",
         f"from {plan.source.name}" if plan.source else "",
-        f"that died of {plan.reason}" if plan.reason else "",
+        f"with the cause “{reasons.label(plan.reason)}”" if plan.reason else "",
         f"({len(plan.only)} chosen)" if plan.only else "",
         f"received since {plan.since:%Y-%m-%d %H:%M} UTC" if plan.since else "",
         f"until {plan.until:%Y-%m-%d %H:%M} UTC" if plan.until else "",

@@ -114,7 +114,12 @@ class ConfigView(APIView):
     parser_classes = [RawJson]
     renderer_classes = [JSONRenderer]
 
-    @extend_schema(operation_id="config_read", summary="The routing", responses={200: OpenApiResponse(DOCUMENT)})
+    @extend_schema(
+        operation_id="config_read",
+        summary="The routing",
+        tags=["Configuration"],
+        responses={200: OpenApiResponse(DOCUMENT)},
+    )
     def get(self, request: Request) -> Response:
         found = config.document()
         return Response(found, headers={"ETag": f'"{found["version"]}"'})
@@ -122,6 +127,7 @@ class ConfigView(APIView):
     @extend_schema(
         operation_id="config_write",
         summary="Make the routing so",
+        tags=["Configuration"],
         request={"application/json": DOCUMENT},
         parameters=[
             OpenApiParameter("dry_run", bool, description="Only answer what would change."),

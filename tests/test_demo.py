@@ -6,9 +6,11 @@ import itertools
 import json
 import random
 import time
+from pathlib import Path
 
 from events import contract, taxonomy
 from trackstack_site import demo
+from trackstack_site.embedded import Engines
 
 
 def test_customers_keep_the_contract_nearly_always() -> None:
@@ -22,3 +24,11 @@ def test_customers_keep_the_contract_nearly_always() -> None:
     assert accepted > 1000
     assert 0 < rejected < accepted / 40
     assert {source for source, _ in requests} == set(demo.SOURCES)
+
+
+def test_commands_beside_a_running_product_find_its_sandbox(tmp_path: Path) -> None:
+    engines = Engines(tmp_path)
+    assert engines.read_sandbox_url() == "", "none runs"
+    engines.run.mkdir()
+    engines.sandbox_note.write_text("http://127.0.0.1:4242")
+    assert engines.read_sandbox_url() == "http://127.0.0.1:4242"

@@ -76,6 +76,17 @@ class Engines:
         return self.sockets / "valkey.sock"
 
     @property
+    def sandbox_note(self) -> Path:
+        """Where `manage.py up` writes the sandbox's address for commands that run beside it."""
+        return self.run / "sandbox.url"
+
+    def read_sandbox_url(self) -> str:
+        try:
+            return self.sandbox_note.read_text().strip()
+        except OSError:
+            return ""
+
+    @property
     def broker_url(self) -> str:
         return f"redis+socket://{quote(str(self.valkey_socket))}"
 

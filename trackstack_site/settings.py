@@ -167,7 +167,7 @@ TRUSTED_PROXY_COUNT = env.read_int("TRUSTED_PROXY_COUNT", 0)
 # Hosts or networks that outgoing requests may reach although they are private, for a webhook inside your own network.
 ALLOW_PRIVATE_ADDRESSES = env.read_list("ALLOW_PRIVATE_ADDRESSES")
 # Where destinations in sandbox mode send. Empty: sandbox mode is off, such destinations hold.
-SANDBOX_URL = env.read_text("SANDBOX_URL")
+SANDBOX_URL = env.read_text("SANDBOX_URL") or (EMBEDDED.read_sandbox_url() if IS_EMBEDDED else "")
 FILES_ROOT = Path(env.read_text("FILES_ROOT") or TRACKSTACK_HOME / "files")
 
 REST_FRAMEWORK = {
@@ -179,7 +179,8 @@ REST_FRAMEWORK = {
     "UNAUTHENTICATED_USER": None,
 }
 SPECTACULAR_SETTINGS = {
-    "TITLE": "TrackStack ingest API",
+    "TITLE": "TrackStack API",
+    "TAGS": [{"name": "Ingest"}, {"name": "Configuration"}],
     "DESCRIPTION": "Send one canonical event name; TrackStack forwards it to every destination it is switched on for.",
     "VERSION": "1",
     "OAS_VERSION": "3.1.0",

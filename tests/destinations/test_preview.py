@@ -86,6 +86,12 @@ def test_a_body_of_lines_is_printed_as_text() -> None:
     assert document["requests"][0]["body"].count("\n") == 2
 
 
+def test_a_body_that_is_no_text_is_told_by_its_size() -> None:
+    body = run("files", event())["requests"][0]["body"]
+    assert body.endswith(" bytes that are no text)")
+    assert len(body) < 50
+
+
 def test_without_configuration_the_required_fields_are_placeholders() -> None:
     platform = platforms.get("meta")
     document = preview(platform, read_settings(platform, None), json.dumps(event()).encode(), NOW)

@@ -327,7 +327,7 @@ def test_from_dead_letters_to_a_finished_replay() -> None:
     link = html.split('class="button is-small" href="')[1].split('"')[0].replace("&amp;", "&")
     assert link.startswith(reverse("destinations:replay_new"))
     plan = client.get(link).content.decode()
-    assert "Dead deliveries that died of refused are sent again to Pixel, 50 a second at most." in plan
+    assert "Dead deliveries with the cause “Refused” are sent again to Pixel, 50 a second at most." in plan
     assert "Send 3" in plan
     answer = client.post(
         reverse("destinations:replay_new"),

@@ -151,7 +151,7 @@ def test_the_page_shows_evidence_mend_and_coverage() -> None:
 
 def test_an_installation_without_trouble_says_what_it_looks_for() -> None:
     html = client_with(group="Viewer").get(reverse("events:quality")).content.decode()
-    assert "Nothing to better" in html
+    assert "Nothing to improve" in html
 
 
 def test_a_transaction_is_remembered_however_much_came_between(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,8 +84,11 @@ class Command(BaseCommand):
 
     def supervise(self, port: int, sandbox_port: int | None, key: str, password: str) -> None:
         environment = {"TRACKSTACK_HOME": str(settings.TRACKSTACK_HOME), "PYTHONUNBUFFERED": "1"}
+        note = settings.EMBEDDED.sandbox_note
+        note.unlink(missing_ok=True)
         if sandbox_port is not None:
             environment["SANDBOX_URL"] = f"http://127.0.0.1:{sandbox_port}"
+            note.write_text(environment["SANDBOX_URL"])
         config = settings.TRACKSTACK_HOME / "run" / "supervisord.conf"
         config.parent.mkdir(parents=True, exist_ok=True)
         processes.write_supervisor_config(config, processes.commands(port, sandbox_port), environment)
@@ -121,6 +124,7 @@ class Command(BaseCommand):
         finally:
             stop()
             supervisor.wait()
+            note.unlink(missing_ok=True)
             settings.EMBEDDED.release()
             self.say("Stopped. The data stays in " + str(settings.TRACKSTACK_HOME))
         if supervisor.returncode and not stopping:
