@@ -138,7 +138,11 @@ class Stack:
                 return answer.status, json.load(answer)
         except urllib.error.HTTPError as error:
             with error:
-                return error.code, json.load(error)
+                body = error.read()
+                try:
+                    return error.code, json.loads(body)
+                except ValueError:
+                    return error.code, {"no JSON": body.decode(errors="replace")}
         except OSError:
             return 0, {}
 
