@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import msgspec
+import psycopg
 from django.db import DatabaseError
 
 from events import contract
@@ -78,7 +79,7 @@ def accept_batch(raw: bytes, sender: Sender) -> Receipt:
             # The rules changed since this process last looked. What is stored does not depend on them; the answer does.
             state = snapshot.current(batch.version)
             parsed = contract.parse_body(raw, now_ms=now_ms, names=state.events, retired=state.retired)
-    except DatabaseError as error:
+    except (DatabaseError, psycopg.Error) as error:
         raise NotStored(type(error).__name__) from error
     fresh = batch.fresh
     if fresh:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from http import HTTPStatus
 from typing import Any
 
+import psycopg
+from django.core.exceptions import PermissionDenied
 from django.db import InterfaceError, OperationalError
+from django.http import Http404
 from rest_framework import exceptions
 from rest_framework.response import Response
 
 from trackstack_site import logs
+
+logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -50,11 +56,17 @@ _CODES = {
 
 
 def as_problem(error: Exception, context: dict[str, Any]) -> Response | None:
-    """DRF's exception handler. None for what is a bug: Django then answers 500 and logs it."""
-    if isinstance(error, OperationalError | InterfaceError):
+    """DRF's exception handler. A bug is logged whole and told as what it is: programs read these answers, too."""
+    if isinstance(error, Http404):
+        error = exceptions.NotFound()
+    if isinstance(error, PermissionDenied):
+        error = exceptions.PermissionDenied()
+    if isinstance(error, OperationalError | InterfaceError | psycopg.OperationalError | psycopg.InterfaceError):
         error = not_stored()
     if not isinstance(error, exceptions.APIException):
-        return None
+        logger.error("unexpected error", exc_info=error)
+        detail = "Something broke here, and it is logged under the traceId. Nothing of this request may have been kept."
+        error = Problem(500, "internal_error", f"{detail} Sending it again is safe.")
     request = context["request"]
     status = error.status_code
     body: dict[str, Any] = {

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 from unittest.mock import DEFAULT, patch
 
+import psycopg
 import pytest
 from django.db import OperationalError
 from django.test import Client
@@ -159,6 +160,27 @@ def test_a_database_that_is_away_while_the_key_is_looked_up_is_503_too() -> None
     with patch("events.api.authentication.ApiKey.objects.filter", side_effect=OperationalError("gone")):
         response = post([event()], key)
     assert (response.status_code, response.json()["code"], response["Retry-After"]) == (503, "not_stored", "2")
+
+
+@pytest.mark.parametrize("error", [psycopg.OperationalError("gone"), psycopg.InterfaceError("closed")])
+def test_an_error_of_the_driver_itself_is_503_too(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def store(_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("events.ingest.store", store)
+    answer = post([event()], make_key())
+    assert (answer.status_code, answer["Retry-After"]) == (503, "2")
+
+
+def test_a_bug_is_told_as_json_and_logged(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    def store(_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("events.ingest.store", store)
+    answer = post([event()], make_key())
+    assert (answer.status_code, answer["Content-Type"]) == (500, "application/problem+json")
+    assert answer.json()["code"] == "internal_error"
+    assert "ZeroDivisionError" in caplog.text
 
 
 def test_when_every_slot_is_taken_the_answer_is_503_and_soon(monkeypatch: pytest.MonkeyPatch) -> None:
