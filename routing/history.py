@@ -158,9 +158,11 @@ def _net(pk: int, changes: Iterable[RoutingChange]) -> Net:
 
 
 def way_back(version: int, destination_pk: int | None = None) -> list[Net]:
-    """What going back to a version would change now."""
+    """What going back to a version would change now. Destinations that were deleted since stay as they are."""
     newest = RoutingChange.objects.order_by("-version").values_list("version", flat=True).first() or version
-    return [net.reversed() for net in between(version, newest, destination_pk)]
+    nets = between(version, newest, destination_pk)
+    here = set(Destination.objects.present().values_list("pk", flat=True))
+    return [net.reversed() for net in nets if net.destination_pk in here]
 
 
 def roll_back(
