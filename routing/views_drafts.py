@@ -249,7 +249,7 @@ def _schedule(request: HttpRequest, pk: int) -> str:
     at = _checked(TimeForm(request.POST))["publish_at"]
     _keep_note(request, pk)
     publishing.schedule(pk, request.user, at, revision=_revision(request))
-    return _("It is published at %(time)s UTC.") % {"time": f"{at:%Y-%m-%d %H:%M}"}
+    return _("It will be published at %(time)s UTC.") % {"time": f"{at:%Y-%m-%d %H:%M}"}
 
 
 def _review(request: HttpRequest, pk: int) -> str:

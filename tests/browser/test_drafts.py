@@ -98,7 +98,7 @@ def test_a_draft_is_published_by_itself_when_its_time_has_come(open_as: OpenAs, 
     expect(page.get_by_text("The time has passed already.")).to_be_visible()
     page.reload()  # tomorrow morning is proposed
     page.get_by_role("button", name="Publish at this time").click()
-    expect(page.get_by_text("It is published at").first).to_be_visible()
+    expect(page.get_by_text("It will be published at").first).to_be_visible()
     code = "from django.utils import timezone; from routing.models import Draft"
     stack.manage("shell", "-c", f"{code}; Draft.objects.filter(state='scheduled').update(publish_at=timezone.now())")
     page.goto(page.url.split("/drafts/")[0] + "/events/")

@@ -67,6 +67,18 @@ def test_going_back_restores_and_going_back_from_there_restores_again() -> None:
     assert snapshot.current().rules[linkedin.pk].native_ids["SignUp"] == "20000002"
 
 
+def test_going_back_leaves_out_what_was_deleted_since() -> None:
+    meta, gone = factories.make_destination("meta", name="Pixel"), factories.make_destination("meta", name="Gone")
+    before = version()
+    toggles.apply(meta, on={"FeatureUsed": True})
+    toggles.apply(gone, on={"FeatureUsed": True})
+    Destination.objects.filter(pk=gone.pk).update(removed_at=timezone.now())
+    snapshot.bump()
+    assert [net.destination_pk for net in history.way_back(before)] == [meta.pk]
+    (made,) = history.roll_back(before, user=None, seen=version())
+    assert made.destination_pk == meta.pk
+
+
 def test_going_back_only_one_destination_and_all_or_none(monkeypatch: pytest.MonkeyPatch) -> None:
     meta, other = factories.make_destination("meta"), factories.make_destination("meta", name="Other")
     before = version()
