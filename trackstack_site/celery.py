@@ -29,6 +29,9 @@ app.conf.update(
     task_acks_late=False,
     worker_prefetch_multiplier=1,
     worker_hijack_root_logger=False,
+    # Nobody commands workers through the broker, and its subscription is what a worker can wait on for ever, in the one
+    # thread that also fetches its tasks, when the broker was restarted under it.
+    worker_enable_remote_control=False,
     broker_connection_retry_on_startup=True,
     broker_connection_max_retries=None,
     broker_transport_options={
