@@ -1,0 +1,181 @@
+"""Every text on every page is marked for translation, or marked as data that nobody must translate."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import URLPattern, reverse
+
+import destinations.urls
+import events.urls
+import routing.urls
+from destinations import replays
+from destinations.alert_models import AlertChannel, AlertRule
+from destinations.models import Attempt, Delivery, Hold, ReplayKind
+from destinations.replay_plan import Plan
+from events.ingest import Sender, accept_batch
+from events.models import ApiKey, Event, RejectedEvent
+from routing import api, drafts, publishing, snapshot, toggles
+from routing.dispatch import route_due
+from routing.models import Draft, RoutingChange
+from tests import factories
+from tests.destinations.test_observe_views import kill
+from tests.visible_text import pseudo, unmarked  # noqa: F401  (a fixture)
+
+pytestmark = pytest.mark.django_db
+
+NOT_PAGES = {
+    "cell_days": "shown by the matrix",
+    "config_token_revoke": "POST",
+    "collecting": "POST",
+    "draft_act": "POST",
+    "toggle": "POST",
+    "undo": "POST",
+    "look": "POST",
+    "pulse": "changes of others only",
+    "export": "CSV",
+    "look_at_field": "POST",
+    "check": "POST",
+    "id_choices": "POST",
+    "switch": "POST",
+    "pause": "POST",
+    "resume": "POST",
+    "keep": "POST",
+    "deliveries_csv": "CSV",
+    "attempts_csv": "CSV",
+    "dead_csv": "CSV",
+    "alert_mute": "POST",
+    "alert_channel_test": "POST",
+    "alert_channel_remove": "POST",
+    "replay_one": "POST",
+    "replay_steer": "POST",
+    "restore": "POST",
+}
+"""Addresses that answer no page to a GET, and why."""
+
+
+@pytest.fixture
+def reader() -> Client:
+    user = User.objects.create_superuser("ada")
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def send(*batch: object) -> None:
+    source = ApiKey.objects.get().source
+    accept_batch(json.dumps(batch).encode(), Sender(source_id=source.pk, trace_id="e" * 32))
+    route_due()
+
+
+@pytest.fixture
+def pages(reader: Client) -> dict[str, str]:
+    """Each page of the three apps by its name, with something to show on it."""
+    ada, bob = User.objects.get(), User.objects.create_superuser("bob")
+    factories.make_key(factories.make_source("Shop"))
+    pixel = factories.make_destination("meta", name="Pixel")
+    held = factories.make_destination("linkedin", name="Held", hold=Hold.CREDENTIALS, hold_detail="Token refused")
+    factories.make_destination("google_ads", name="Ads", hold=Hold.PAUSED)
+    factories.make_destination("webhook", name="Hook", event_mode="everything")
+    send(factories.event("SignUp", "e1"), factories.event("PageView", "e2", consent={"marketing": False}))
+    attempt = kill(pixel)
+    send(
+        factories.event("SignUp", "e3"), factories.event("Purchase", "e4", value=12, currency="EUR"), {"event": "Nope"}
+    )
+    toggles.apply(pixel, on={"SignUp": False}, native_names={"Purchase": "Bought"}, user=ada)
+    drafts.set_collecting(ada, True)
+    state = snapshot.current()
+    drafts.collect(ada, state.rules[pixel.pk], state, on={"SignUp": True, "PageView": False})
+    draft = Draft.objects.get()
+    publishing.ask_review(draft.pk, ada, bob)
+    replay = replays.start(Plan(ReplayKind("dead"), pixel), rate=50, user=ada, expected=1)
+    channel = AlertChannel.objects.create(name="Ops", kind="email", values={"to": "ops@example.com"})
+    rule = AlertRule.objects.order_by("id")[0]
+    rule.channels.add(channel)
+    api.make_token("CI", may_write=True, user=ada)
+    version = RoutingChange.objects.latest("pk")
+    row = Delivery.objects.filter(destination=held).first()
+    assert row is not None
+    arguments: dict[str, list[object]] = {
+        "history_entry": [version.pk],
+        "roll_back": [0],
+        "draft": [draft.pk],
+        "draft_discard": [draft.pk],
+        "modes": [pixel.pk],
+        "event": ["SignUp"],
+        "mapping": [pixel.pk, "SignUp"],
+        "create": ["meta"],
+        "edit": [pixel.pk],
+        "progress": [pixel.pk],
+        "ids": [held.pk],
+        "delete": [pixel.pk],
+        "try": [pixel.pk],
+        "attempt": [attempt.pk],
+        "trace_payload": [Event.objects.get(event_id="e3").pk, held.pk],
+        "alert_rule": [rule.pk],
+        "alert_channel": [channel.pk],
+        "replay": [replay.pk],
+        "source": [ApiKey.objects.get().source_id],
+        "key_add": [ApiKey.objects.get().source_id],
+        "key_revoke": [ApiKey.objects.get().pk],
+        "rejected_detail": [RejectedEvent.objects.get().pk],
+        "event_edit": ["SignUp"],
+        "retire": ["SignUp"],
+    }
+    queries = {
+        "trace": "?id=e4",
+        "history_compare": "?from=0",
+        "change": f"?set={pixel.pk}:=everything",
+        "replay_new": f"?kind=missed&destination={pixel.pk}",
+        "quality": "",
+    }
+    found = {}
+    for app, patterns in (("routing", routing.urls), ("destinations", destinations.urls), ("events", events.urls)):
+        for name in names(patterns.urlpatterns):
+            if name not in NOT_PAGES:
+                found[f"{app}:{name}"] = reverse(f"{app}:{name}", args=arguments.get(name)) + queries.get(name, "")
+    assert Attempt.objects.exists()
+    return found
+
+
+def names(patterns: list[URLPattern]) -> Iterator[str]:
+    for pattern in patterns:
+        assert pattern.name
+        yield pattern.name
+
+
+@pytest.mark.parametrize("app", ["routing", "destinations", "events"])
+def test_every_text_is_marked(app: str, reader: Client, pages: dict[str, str], pseudo: None) -> None:  # noqa: F811
+    wrong = []
+    for name, address in pages.items():
+        if not name.startswith(app):
+            continue
+        answer = reader.get(address)
+        assert answer.status_code == 200, (name, address, answer.status_code)
+        wrong += [f"{name}: {text}" for text in unmarked(answer.content.decode())]
+    assert wrong == [], "\n".join(wrong)
+
+
+def test_pages_of_strangers_and_errors_are_marked(client: Client, pseudo: None) -> None:  # noqa: F811
+    for address in (reverse("admin:login"), "/admin/nowhere/"):
+        assert unmarked(client.get(address).content.decode()) == [], address
+
+
+@pytest.mark.parametrize(
+    ("html", "expected"),
+    [
+        ("<p>⟦Sent⟧</p>", []),
+        ("<p>Sent</p>", ["<p> Sent"]),
+        ("<p>⟦Sent to <b>Meta</b> now⟧ or later</p>", ["<p> or later"]),
+        ('<p translate="no">SignUp <b translate="yes">is off</b></p>', ["<b> is off"]),
+        ('<input placeholder="Filter">', ["<placeholder> Filter"]),
+        ("<p>⟦cut off</p><p>Hidden?</p>", ["<p> Hidden?"]),
+        ("<code>SELECT</code> 12,000 · 3 %", []),
+    ],
+)
+def test_what_counts_as_unmarked(html: str, expected: list[str]) -> None:
+    assert unmarked(html) == expected
