@@ -7,7 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db.models import Q
-from django.utils import timezone
+from django.utils import timezone, translation
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.authentication import BaseAuthentication
@@ -113,6 +113,11 @@ class ConfigView(APIView):
     permission_classes = [AllowAny]
     parser_classes = [RawJson]
     renderer_classes = [JSONRenderer]
+
+    def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+        """Programs read the answers: they are in English, whatever a request says it accepts."""
+        with translation.override("en"):
+            return super().dispatch(request, *args, **kwargs)
 
     @extend_schema(
         operation_id="config_read",

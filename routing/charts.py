@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from trackstack_site.templatetags.figures import thousands
+
 WIDTH = 1000
 BAND_GAP = 6
 LEAST_BAND = 2.0
@@ -49,6 +51,11 @@ class Flow(NamedTuple):
     bands: list[Band]
     height: float
     right: float
+
+    @property
+    def spoken(self) -> str:
+        """The picture for those who do not see it."""
+        return ", ".join(f"{band.label}: {thousands(band.count)}" for band in self.bands)
 
 
 def flow(lanes: Sequence[tuple[str, int, str]], *, width: float = 560) -> Flow:

@@ -14,10 +14,11 @@ from typing import Any
 
 import msgspec
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from destinations import platforms
 from destinations.models import Destination
-from routing import snapshot, toggles
+from routing import sentences, snapshot, toggles
 from routing.models import Route, RoutingChange
 from routing.policy import DestinationRule, Mode
 from routing.snapshot import Snapshot
@@ -90,7 +91,7 @@ def read(raw: bytes) -> Document:
     try:
         return msgspec.json.decode(raw, type=Document)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        said, _, path = str(error).partition(" - at ")
+        said, _at, path = str(error).partition(" - at ")
         raise ConfigError([(path.strip("`") or "$", said)]) from None
 
 
@@ -155,11 +156,15 @@ def _change(one: Wanted, rule: DestinationRule, state: Snapshot) -> Change:
     ids = _differences(dict(rule.native_ids), one.native_ids)
     mode = None if mode == rule.mode else mode
     diff = toggles.diff(rule, mode=mode, on=on, events=state.events)
-    said = [f"{rule.name}: {rule.mode.capitalize()} → {mode.capitalize()}"] if mode else []
-    said += [f"{rule.name} starts receiving {event}" for event in diff.added]
-    said += [f"{rule.name} stops receiving {event}" for event in diff.removed]
-    said += [f"{rule.name}: native name of {event}: {value or 'default'}" for event, value in names.items()]
-    said += [f"{rule.name}: native id of {event}: {value or 'none'}" for event, value in ids.items()]
+    said = [sentences.mode(rule.name, rule.mode, mode)] if mode else []
+    said += [sentences.starts(rule.name, event) for event in diff.added]
+    said += [sentences.stops(rule.name, event) for event in diff.removed]
+    for event, value in names.items():
+        values = {"destination": rule.name, "event": event, "name": value or _("default")}
+        said.append(_("%(destination)s: native name of %(event)s: %(name)s") % values)
+    for event, value in ids.items():
+        values = {"destination": rule.name, "event": event, "id": value or _("none")}
+        said.append(_("%(destination)s: native id of %(event)s: %(id)s") % values)
     return Change(rule.id, rule.name, mode, on, names, ids, said)
 
 
@@ -179,8 +184,10 @@ def apply(wanted: Document, *, seen: int | None = None, user: Any = None, actor:
         held = {row.pk: row for row in Destination.objects.select_for_update().order_by("pk")}
         state = snapshot.load()
         if seen is not None and seen != state.version:
-            raise toggles.StaleError("The routing was changed meanwhile.")
+            raise toggles.StaleError(_("The routing was changed meanwhile."))
         made = []
+        with sentences.as_kept():
+            note = _("Configuration file")
         for change in plan(wanted, state):
             entry = toggles.apply(
                 held[change.destination_id],
@@ -190,7 +197,7 @@ def apply(wanted: Document, *, seen: int | None = None, user: Any = None, actor:
                 native_ids=change.native_ids,
                 user=user,
                 actor=actor,
-                note="Configuration file",
+                note=note,
             )
             if entry is not None:
                 made.append(entry)

@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 from django.db import transaction
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from destinations.models import Destination
 from destinations.platforms.base import Platform
 from events.suggest import near_name
+from routing import sentences as said
 from routing import snapshot, toggles
 from routing.models import Route, RoutingChange
 from routing.policy import DestinationRule, Mode, selects
@@ -167,6 +170,10 @@ class _Row(msgspec.Struct, frozen=True):
     mode: str
 
 
+def _line_said(line: int, sentence: str) -> str:
+    return _("Line %(number)d: %(sentence)s") % {"number": line, "sentence": sentence}
+
+
 class _Import:
     def __init__(self, state: Snapshot) -> None:
         self.state = state
@@ -175,7 +182,7 @@ class _Import:
         self.rows: dict[int, dict[str, _Row]] = {}
 
     def error(self, line: int, sentence: str) -> None:
-        self.errors.append(f"Line {line}: {sentence}")
+        self.errors.append(_line_said(line, sentence))
 
     def plan(self, text: str) -> Plan:
         for number, cells in self._cells(text):
@@ -193,7 +200,8 @@ class _Import:
                 confirmations += self._confirmations(self.state.rules[pk], change)
         if self.errors:
             more = len(self.errors) - MAX_ERRORS
-            raise CsvError(self.errors[:MAX_ERRORS] + ([f"… and {more} more."] if more > 0 else []))
+            rest = [_("… and %(count)d more.") % {"count": more}] if more > 0 else []
+            raise CsvError(self.errors[:MAX_ERRORS] + rest)
         return Plan(changes, confirmations)
 
     def _cells(self, text: str) -> Iterator[tuple[int, dict[str, str]]]:
@@ -209,18 +217,25 @@ class _Import:
                 if header is None:
                     header = [cell.strip().lower() for cell in cells]
                     if sorted(header) != sorted(HEADER):
-                        raise CsvError([f"Line 1: the header must be {','.join(HEADER)}."])
+                        sentence = _("the header must be %(header)s.") % {"header": ",".join(HEADER)}
+                        raise CsvError([_line_said(1, sentence)])
                 elif not any(cell.strip() for cell in cells):
                     continue
                 elif len(cells) != len(HEADER):
-                    self.error(reader.line_num, f"has {len(cells)} cells, the header has {len(HEADER)}.")
+                    sentence = ngettext(
+                        "has %(count)d cell, the header has %(wanted)d.",
+                        "has %(count)d cells, the header has %(wanted)d.",
+                        len(cells),
+                    )
+                    self.error(reader.line_num, sentence % {"count": len(cells), "wanted": len(HEADER)})
                 else:
                     named = zip(header, cells, strict=True)
                     yield reader.line_num, {name: unguarded(cell.strip(" ")).strip() for name, cell in named}
         except csv.Error as error:
-            raise CsvError([f"Line {reader.line_num}: this is not CSV ({error})."]) from None
+            sentence = _("this is not CSV (%(error)s).") % {"error": error}
+            raise CsvError([_line_said(reader.line_num, sentence)]) from None
         if header is None:
-            raise CsvError(["The file is empty."])
+            raise CsvError([_("The file is empty.")])
 
     def _read(self, line: int, cells: Mapping[str, str]) -> None:
         """Check a row by itself and keep it."""
@@ -229,29 +244,35 @@ class _Import:
         rule = self.rules.get(cells["destination"])
         if event_rule is None:
             near = near_name(event, frozenset(self.state.events))
-            hint = f', did you mean "{near}"?' if near else "."
-            self.error(line, f'unknown event "{event[:80]}"{hint}')
+            sentence = (
+                _('unknown event "%(event)s", did you mean "%(near)s"?') if near else _('unknown event "%(event)s".')
+            )
+            self.error(line, sentence % {"event": event[:80], "near": near})
         if rule is None:
-            self.error(line, f'unknown destination "{cells["destination"][:80]}".')
+            self.error(line, _('unknown destination "%(destination)s".') % {"destination": cells["destination"][:80]})
         if event_rule is None or rule is None:
             return
         for column, is_now in (("platform", rule.platform), ("stage", event_rule.stage)):
             if cells[column] not in ("", is_now):
-                self.error(line, f'{column} is "{is_now}" and cannot be changed to "{cells[column][:80]}".')
+                values = {"column": column, "now": is_now, "wanted": cells[column][:80]}
+                self.error(line, _('%(column)s is "%(now)s" and cannot be changed to "%(wanted)s".') % values)
         enabled = cells["enabled"].lower()
         if enabled and enabled not in _YES | _NO:
-            self.error(line, f'enabled must be true or false, not "{enabled[:80]}".')
+            self.error(line, _('enabled must be true or false, not "%(text)s".') % {"text": enabled[:80]})
             enabled = ""
         mode = cells["mode"].lower()
         if mode and mode not in set(Mode):
-            self.error(line, f'mode must be {", ".join(Mode)}, not "{mode[:80]}".')
+            values = {"modes": ", ".join(Mode), "text": mode[:80]}
+            self.error(line, _('mode must be %(modes)s, not "%(text)s".') % values)
             mode = ""
         for column, longest in (("native_name", 100), ("native_id", 200)):
             if len(cells[column]) > longest or not cells[column].isprintable():
-                self.error(line, f"{column} must have at most {longest} characters, all of them printable.")
+                sentence = _("%(column)s must have at most %(longest)d characters, all of them printable.")
+                self.error(line, sentence % {"column": column, "longest": longest})
         rows = self.rows.setdefault(rule.id, {})
         if event in rows:
-            self.error(line, f"{event} for {rule.name} stands in line {rows[event].line} already.")
+            sentence = _("%(event)s for %(destination)s stands in line %(number)d already.")
+            self.error(line, sentence % {"event": event, "destination": rule.name, "number": rows[event].line})
             return
         is_on = None if not enabled else enabled in _YES
         rows[event] = _Row(line, event, is_on, cells["native_name"], cells["native_id"], mode)
@@ -270,27 +291,24 @@ class _Import:
             if row.is_on is not None and row.is_on != is_enabled(in_mode, event, self.state):
                 if mode in (Mode.RECOMMENDED, Mode.EVERYTHING):
                     # Sending what a file says is off would be worse than asking what it means.
-                    word = "on" if row.is_on else "off"
-                    self.error(
-                        row.line,
-                        f"{event} is {word} here, but not in the new mode {mode} of {rule.name}: leave enabled empty to"
-                        " let the mode decide, or set the mode to custom.",
-                    )
+                    self.error(row.line, self._not_in_mode(row, mode, rule))
                 on[event] = row.is_on
                 if rule.is_builtin:
-                    self.error(row.line, f"{rule.name} always gets every event.")
+                    self.error(row.line, self._always(rule))
             override = routes[event].native_name if event in routes else ""
             default = platform.native_name(event)
             wanted = "" if row.native_name == default else row.native_name  # empty: back to the platform's own
             before, after = override or default, wanted or default
             if before != after:
                 native_names[event] = wanted
-                sentences.append(f"{rule.name}: native name of {event}: {before or 'none'} → {after or 'none'}")
+                # Not "default": the file has the platform's own name, too.
+                none = _("none")
+                sentences.append(said.native("native_name", rule.name, event, before or none, after or none))
             before = rule.native_ids.get(event, "")
             if row.native_id != before:
                 self._check_native_id(platform, row)
                 native_ids[event] = row.native_id
-                sentences.append(f"{rule.name}: native id of {event}: {before or 'none'} → {row.native_id or 'none'}")
+                sentences.append(said.native("native_id", rule.name, event, before, row.native_id))
         if not (mode or on or native_names or native_ids):
             return None
         return DestinationChange(
@@ -304,29 +322,51 @@ class _Import:
 
     def _mode(self, rule: DestinationRule, rows: Mapping[str, _Row]) -> str | None:
         """The mode the rows agree on, or None when it stays."""
-        said: dict[str, int] = {}
+        said_in: dict[str, int] = {}
         for row in rows.values():
             if row.mode:
-                said.setdefault(row.mode, row.line)
-        if len(said) > 1:
-            (first, line), (other, other_line) = list(said.items())[:2]
-            self.error(other_line, f"mode of {rule.name} is {other} here and {first} in line {line}.")
+                said_in.setdefault(row.mode, row.line)
+        if len(said_in) > 1:
+            (first, line), (other, other_line) = list(said_in.items())[:2]
+            values = {"destination": rule.name, "here": other, "there": first, "number": line}
+            sentence = _("mode of %(destination)s is %(here)s here and %(there)s in line %(number)d.")
+            self.error(other_line, sentence % values)
             return None
-        mode = next(iter(said), None)
+        mode = next(iter(said_in), None)
         if mode is None or mode == rule.mode:
             return None
         if rule.is_builtin:
-            self.error(said[mode], f"{rule.name} always gets every event.")
+            self.error(said_in[mode], self._always(rule))
         return mode
+
+    @staticmethod
+    def _always(rule: DestinationRule) -> str:
+        return _("%(destination)s always gets every event.") % {"destination": rule.name}
+
+    @staticmethod
+    def _not_in_mode(row: _Row, mode: str, rule: DestinationRule) -> str:
+        if row.is_on:
+            sentence = _(
+                "%(event)s is on here, but not in the new mode %(mode)s of %(destination)s: leave enabled empty to let"
+                " the mode decide, or set the mode to custom."
+            )
+        else:
+            sentence = _(
+                "%(event)s is off here, but not in the new mode %(mode)s of %(destination)s: leave enabled empty to let"
+                " the mode decide, or set the mode to custom."
+            )
+        return sentence % {"event": row.event, "mode": mode, "destination": rule.name}
 
     def _switched(self, rule: DestinationRule, mode: str | None, on: Mapping[str, bool]) -> list[str]:
         events = self.state.events
         after = toggles.changed_rule(rule, mode=mode, on=on, events=events)
         diff = toggles.diff(rule, mode=mode, on=on, events=events)
-        sentences = [f"{rule.name}: {event} off → on" for event in diff.added]
-        sentences += [f"{rule.name}: {event} on → off" for event in diff.removed]
+        on_text, off_text = _("%(destination)s: %(event)s off → on"), _("%(destination)s: %(event)s on → off")
+        sentences = [on_text % {"destination": rule.name, "event": event} for event in diff.added]
+        sentences += [off_text % {"destination": rule.name, "event": event} for event in diff.removed]
         if after.mode != rule.mode:
-            sentences.insert(0, f"{rule.name}: mode {rule.mode.capitalize()} → {after.mode.capitalize()}")
+            values = {"destination": rule.name, "before": rule.mode_label, "after": after.mode_label}
+            sentences.insert(0, _("%(destination)s: mode %(before)s → %(after)s") % values)
         return sentences
 
     def _check_native_id(self, platform: Platform, row: _Row) -> None:
@@ -334,13 +374,17 @@ class _Import:
             return
         shape = platform.native_id
         if shape is None:
-            self.error(row.line, f"{platform.label} takes no native ids.")
+            self.error(row.line, _("%(platform)s takes no native ids.") % {"platform": platform.label})
         elif not re.fullmatch(shape.pattern, row.native_id):
-            self.error(row.line, f'"{row.native_id[:80]}" does not look like a {shape.label.lower()}. {shape.help}')
+            values = {"text": row.native_id[:80], "shape": str(shape.label).lower(), "help": shape.help}
+            self.error(row.line, _('"%(text)s" does not look like a %(shape)s. %(help)s') % values)
 
     def _confirmations(self, rule: DestinationRule, change: DestinationChange) -> list[str]:
         added = toggles.diff(rule, mode=change.mode, on=change.on, events=self.state.events).added
+        sentence = _(
+            "%(destination)s: %(event)s is meant for CRM and warehouse only; confirm that it is to go to %(platform)s."
+        )
         return [
-            f"{rule.name}: {event} is meant for CRM and warehouse only; confirm that it is to go to {rule.label}."
+            sentence % {"destination": rule.name, "event": event, "platform": rule.label}
             for event in toggles.needs_confirmation(rule, added, self.state.events)
         ]

@@ -9,9 +9,9 @@ from django.utils.translation import gettext as _
 
 from destinations import reasons
 from destinations.models import LedgerState
-from routing import drafts, history, impact, toggles
+from routing import drafts, history, impact, sentences, toggles
 from routing.models import DraftChange, DraftField, Route, RoutingChange
-from routing.policy import DestinationRule, carries
+from routing.policy import DestinationRule, carries, mode_label
 from routing.snapshot import Snapshot
 
 Pair = tuple[int, str]
@@ -65,7 +65,7 @@ def difference(changes: Sequence[DraftChange], state: Snapshot) -> Difference:
             for change in known
             if change.destination_id == pk
         ]
-        sections.append(Section(rule, lines, after.mode.capitalize() if after.mode != rule.mode else ""))
+        sections.append(Section(rule, lines, after.mode_label if after.mode != rule.mode else ""))
     found = [line for section in sections for line in section.lines if line.conflict]
     return Difference(sections, impact.sentence(added, removed), found)
 
@@ -97,37 +97,20 @@ def _line(
         diff = toggles.diff(rule, mode=change.wanted, events=state.events)
         text = _("%(destination)s: mode %(before)s → %(after)s, %(added)d events on, %(removed)d off") % {
             "destination": rule.name,
-            "before": now.capitalize(),
-            "after": change.wanted.capitalize(),
+            "before": mode_label(now),
+            "after": mode_label(change.wanted),
             "added": len(diff.added),
             "removed": len(diff.removed),
         }
         return Line(change, text, conflict=conflict, is_so=is_so and not diff)
     if change.field != DraftField.ENABLED:
-        return Line(change, _native(change, rule, now), conflict=conflict, is_so=is_so)
-    values = {"destination": rule.name, "event": event}
+        native = sentences.native(change.field, rule.name, event, now, change.wanted)
+        return Line(change, native, conflict=conflict, is_so=is_so)
     said = told.get((rule.id, event), "")
     if change.wanted == "0":
-        text = _("%(destination)s stops receiving %(event)s") % values
-        return Line(change, text, "removed", said, conflict=conflict, is_so=is_so)
-    text = _("%(destination)s starts receiving %(event)s") % values
+        return Line(change, sentences.stops(rule.name, event), "removed", said, conflict=conflict, is_so=is_so)
+    text = sentences.starts(rule.name, event)
     return Line(change, text, "added", said, _warning(rule, after, event, state), conflict, is_so)
-
-
-def _native(change: DraftChange, rule: DestinationRule, now: str) -> str:
-    is_name = change.field == DraftField.NATIVE_NAME
-    sentence = (
-        _("%(destination)s: native name of %(event)s: %(before)s → %(after)s")
-        if is_name
-        else _("%(destination)s: native id of %(event)s: %(before)s → %(after)s")
-    )
-    unset = _("default") if is_name else _("none")
-    return sentence % {
-        "destination": rule.name,
-        "event": change.event_name,
-        "before": now or unset,
-        "after": change.wanted or unset,
-    }
 
 
 def _warning(rule: DestinationRule, after: DestinationRule, event: str, state: Snapshot) -> str:

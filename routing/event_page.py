@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 import msgspec
 from django.db import connection
 from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from destinations import platforms, reasons
 from destinations.models import LedgerState, State
@@ -34,6 +35,7 @@ SELECT destination_id, state, reason, sum(count)::bigint FROM (
 
 
 class Figure(NamedTuple):
+    code: str
     label: str
     number: int
     url: str
@@ -63,7 +65,7 @@ class Line(NamedTuple):
 
     @property
     def delivered(self) -> int:
-        return next((figure.number for figure in self.figures if figure.label == "Delivered"), 0)
+        return next((figure.number for figure in self.figures if figure.code == "delivered"), 0)
 
 
 def days_to(today: date) -> list[date]:
@@ -110,7 +112,7 @@ def _line(
 
 def _figures(rule: DestinationRule, event: str, counts: Mapping[tuple[str, str], int], since: date) -> list[Figure]:
     total = dict.fromkeys(LedgerState.values, 0)
-    for (ledger_state, _), count in counts.items():
+    for (ledger_state, _reason), count in counts.items():
         total[ledger_state] += count
     received, delivered, skipped, dead = (
         total[name.value]
@@ -120,13 +122,13 @@ def _figures(rule: DestinationRule, event: str, counts: Mapping[tuple[str, str],
     query = {"destination": rule.id, "event": event, "since": f"{since:%Y-%m-%d}T00:00"}
     page = reverse("destinations:deliveries")
     return [
-        Figure(label, count, f"{page}?{urlencode(query | ({'state': state.value} if state else {}))}")
-        for label, count, state in (
-            ("Received", received, None),
-            ("Delivered", delivered, State.DELIVERED),
-            ("Waiting", waiting, State.WAITING),
-            ("Skipped", skipped, State.SKIPPED),
-            ("Dead", dead, State.DEAD),
+        Figure(code, label, count, f"{page}?{urlencode(query | ({'state': state.value} if state else {}))}")
+        for code, label, count, state in (
+            ("received", _("Received"), received, None),
+            ("delivered", _("Delivered"), delivered, State.DELIVERED),
+            ("waiting", _("Waiting"), waiting, State.WAITING),
+            ("skipped", _("Skipped"), skipped, State.SKIPPED),
+            ("dead", _("Dead"), dead, State.DEAD),
         )
     ]
 
@@ -139,6 +141,6 @@ def _why(rule: DestinationRule, event: str, counts: Mapping[tuple[str, str], int
             count,
             reasons.explain(reason, event=event, destination=rule.name, platform=rule.label),
         )
-        for (_, reason), count in counts.items()
+        for (_state, reason), count in counts.items()
         if reason and count > 0
     ]

@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 from django import forms
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from destinations.platforms.base import Platform
 from routing.policy import DestinationRule, EventRule, Mode
@@ -71,10 +73,12 @@ class MappingForm(forms.Form):
         super().__init__(*args, **kwargs)
         default = platform.native_name(event)
         name, native_id = self.fields["native_name"], self.fields["native_id"]
-        name.label = f"What {platform.label} calls it"
+        name.label = _("What %(platform)s calls it") % {"platform": platform.label}
         name.widget.attrs.update(placeholder=default, autocomplete="off", spellcheck="false", autofocus=True)
         name.help_text = (
-            f"Empty: {default}, the platform's own name." if default else "The platform has no name of its own for it."
+            _("Empty: %(name)s, the platform's own name.") % {"name": default}
+            if default
+            else _("The platform has no name of its own for it.")
         )
         shape = platform.native_id
         if shape is None:
@@ -87,14 +91,14 @@ class MappingForm(forms.Form):
     def clean_native_name(self) -> str:
         name: str = self.cleaned_data["native_name"]
         if not name.isprintable():
-            raise forms.ValidationError("Printable characters only.")
+            raise forms.ValidationError(_("Printable characters only."))
         return name
 
 
 class ImportForm(forms.Form):
     file = forms.FileField(
-        label="CSV file",
-        help_text="In the columns of the export. Rows that are not in it stay as they are.",
+        label=gettext_lazy("CSV file"),
+        help_text=gettext_lazy("In the columns of the export. Rows that are not in it stay as they are."),
         widget=forms.FileInput(attrs={"accept": ".csv,text/csv"}),
     )
 
@@ -102,8 +106,8 @@ class ImportForm(forms.Form):
         """The file's text."""
         file = self.cleaned_data["file"]
         if file.size > MAX_CSV_BYTES:
-            raise forms.ValidationError("The file is larger than 2 MB: this is not an export of the mappings.")
+            raise forms.ValidationError(_("The file is larger than 2 MB: this is not an export of the mappings."))
         try:
             return file.read().decode("utf-8-sig")
         except UnicodeDecodeError:
-            raise forms.ValidationError("The file is not UTF-8. Save it as “CSV UTF-8”.") from None
+            raise forms.ValidationError(_("The file is not UTF-8. Save it as “CSV UTF-8”.")) from None

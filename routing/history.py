@@ -17,8 +17,10 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet, Sum
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from destinations.models import DeliveryMinute, Destination, Span
+from routing import sentences as said
 from routing import toggles
 from routing.models import RoutingChange
 
@@ -43,16 +45,12 @@ class Net(NamedTuple):
 
     @property
     def sentences(self) -> list[str]:
-        said = [f"{self.name}: {self.mode[0].capitalize()} → {self.mode[1].capitalize()}"] if self.mode else []
-        said += [f"{self.name} starts receiving {event}" for event, (_, is_on) in self.switched.items() if is_on]
-        said += [f"{self.name} stops receiving {event}" for event, (_, is_on) in self.switched.items() if not is_on]
-        for label, values, unset in (
-            ("native name", self.native_names, "default"),
-            ("native id", self.native_ids, "none"),
-        ):
-            for event, (old, new) in values.items():
-                said.append(f"{self.name}: {label} of {event}: {old or unset} → {new or unset}")
-        return said
+        found = [said.mode(self.name, *self.mode)] if self.mode else []
+        found += [said.starts(self.name, event) for event, (_, is_on) in self.switched.items() if is_on]
+        found += [said.stops(self.name, event) for event, (_, is_on) in self.switched.items() if not is_on]
+        for column, values in (("native_name", self.native_names), ("native_id", self.native_ids)):
+            found += [said.native(column, self.name, event, old, new) for event, (old, new) in values.items()]
+        return found
 
     def reversed(self) -> Net:
         return Net(
@@ -121,7 +119,8 @@ def between(low: int, high: int, destination_pk: int | None = None) -> list[Net]
         rows = rows.filter(destination_pk=destination_pk)
     found = list(rows[: MOST_BACK + 1])
     if len(found) > MOST_BACK:
-        raise ValueError(f"More than {MOST_BACK} changes lie between the two versions.")
+        sentence = gettext("More than %(count)d changes lie between the two versions.")
+        raise ValueError(sentence % {"count": MOST_BACK})
     of_destination: dict[int, list[RoutingChange]] = {}
     for row in found:
         if row.destination_pk is not None:
@@ -174,6 +173,8 @@ def roll_back(
     toggles.ToggleError.
     """
     made = []
+    with said.as_kept():
+        note = note or gettext("Back to version %(version)s") % {"version": version}
     with transaction.atomic():
         for number, net in enumerate(way_back(version, destination_pk)):
             change = toggles.apply(
@@ -183,7 +184,7 @@ def roll_back(
                 native_names={event: new for event, (_, new) in net.native_names.items()},
                 native_ids={event: new for event, (_, new) in net.native_ids.items()},
                 user=user,
-                note=note or f"Back to version {version}",
+                note=note,
                 seen=seen if number == 0 else None,
             )
             if change is not None:

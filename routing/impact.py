@@ -11,6 +11,8 @@ from typing import Any
 
 from django.db.models import Sum
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from destinations.models import LedgerEntry, LedgerState
 from events import recent
@@ -24,30 +26,52 @@ Pairs = Iterable[tuple[int, str]]
 def words(received: Mapping[str, int], names: Iterable[str]) -> dict[str, str]:
     """Event → "1,204 in 7 days, 61 % with e-mail"; empty for what did not come."""
     found = words_of({(0, name): count for name, count in received.items()}, [(0, name) for name in names])
-    return {name: said for (_, name), said in found.items()}
+    return {name: said for (_pk, name), said in found.items()}
 
 
 def words_of(received: Mapping[tuple[int, str], int], pairs: Pairs) -> dict[tuple[int, str], str]:
     """`words` for events of several destinations."""
     wanted = [pair for pair in pairs if received.get(pair)]
-    emails = recent.with_email(sorted({name for _, name in wanted})) if wanted else {}
+    emails = recent.with_email(sorted({name for _pk, name in wanted})) if wanted else {}
     found = {}
     for pair in wanted:
-        share = f", {emails[pair[1]]} % with e-mail" if pair[1] in emails else ""
-        found[pair] = f"{received[pair]:,} in {DAYS} days{share}"
+        values = {"count": f"{received[pair]:,}", "days": DAYS, "share": emails.get(pair[1])}
+        if values["share"] is None:
+            found[pair] = _("%(count)s in %(days)d days") % values
+        else:
+            found[pair] = _("%(count)s in %(days)d days, %(share)d %% with e-mail") % values
     return found
 
 
 def sentence(added: Pairs, removed: Pairs) -> str:
     """How many deliveries more or fewer the last days would have seen; empty when nothing came of it."""
-    more = _sum(LedgerState.RECEIVED, added)
-    fewer = _sum(LedgerState.DELIVERED, removed)
-    parts = [
-        f"up to {more:,} more deliveries" if more else "",
-        f"{fewer:,} fewer{'' if more else ' deliveries'}" if fewer else "",
-    ]
-    said = " and ".join(part for part in parts if part)
-    return f"Over the last {DAYS} days this would have meant {said}." if said else ""
+    return meant(_sum(LedgerState.RECEIVED, added), _sum(LedgerState.DELIVERED, removed))
+
+
+def meant(more: int, fewer: int) -> str:
+    """So many deliveries more, at most, and so many fewer, as a sentence; empty for none."""
+    values = {"days": DAYS, "more": f"{more:,}", "fewer": f"{fewer:,}"}
+    if more and fewer:
+        sentence = ngettext(
+            "Over the last %(days)d days this would have meant up to %(more)s more delivery and %(fewer)s fewer.",
+            "Over the last %(days)d days this would have meant up to %(more)s more deliveries and %(fewer)s fewer.",
+            more,
+        )
+    elif more:
+        sentence = ngettext(
+            "Over the last %(days)d days this would have meant up to %(more)s more delivery.",
+            "Over the last %(days)d days this would have meant up to %(more)s more deliveries.",
+            more,
+        )
+    elif fewer:
+        sentence = ngettext(
+            "Over the last %(days)d days this would have meant %(fewer)s fewer delivery.",
+            "Over the last %(days)d days this would have meant %(fewer)s fewer deliveries.",
+            fewer,
+        )
+    else:
+        return ""
+    return sentence % values
 
 
 def of_changes(changes: Iterable[Any]) -> str:
@@ -69,7 +93,7 @@ def counts(state: LedgerState, pairs: Pairs) -> dict[tuple[int, str], int]:
         return {}
     since = timezone.now().date() - timedelta(days=DAYS - 1)
     rows = (
-        LedgerEntry.objects.filter(day__gte=since, state=state, destination__in={pk for pk, _ in wanted})
+        LedgerEntry.objects.filter(day__gte=since, state=state, destination__in={pk for pk, _event in wanted})
         .filter(event_name__in={event for _, event in wanted})
         .values_list("destination_id", "event_name")
         .annotate(total=Sum("count"))

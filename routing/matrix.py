@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Container, Iterable, Mapping
 
 import msgspec
+from django.utils.translation import gettext as _
 
 from destinations.platforms.base import Kind
 from routing.policy import DestinationRule, EventRule, Mode, carries, selects
@@ -60,6 +61,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     on: int
     total: int
     state: str
+    is_off: bool = False
     is_mode_drafted: bool = False
 
 
@@ -164,12 +166,13 @@ def column_of(
         id=rule.id,
         name=rule.name,
         label=rule.label,
-        mode=rule.mode.capitalize(),
+        mode=rule.mode_label,
         is_always=rule.is_builtin,
         status=status,
         on=on,
         total=len(cells),
         state=tri_state(on, len(cells)),
+        is_off=not rule.is_enabled and not rule.is_builtin,
         is_mode_drafted=is_mode_drafted,
     )
 
@@ -191,14 +194,14 @@ def stage_cell(rule: DestinationRule, stage: StageInfo, cells: Iterable[Cell]) -
 
 def status_of(rule: DestinationRule) -> Status:
     if rule.is_builtin:
-        return Status("on", "good", "Every accepted event is here.")
+        return Status(_("on"), "good", _("Every accepted event is here."))
     if not rule.is_enabled:
-        return Status("off", "quiet", "Nothing is sent to this destination.")
+        return Status(_("off"), "quiet", _("Nothing is sent to this destination."))
     if rule.is_held:
-        return Status("held", "warn", rule.hold or "Deliveries are written and wait.")
+        return Status(_("held"), "warn", rule.hold or _("Deliveries are written and wait."))
     if rule.is_sandbox:
-        return Status("sandbox", "info", "Sent to the built-in sandbox instead of the platform.")
-    return Status("on", "good")
+        return Status(_("sandbox"), "info", _("Sent to the built-in sandbox instead of the platform."))
+    return Status(_("on"), "good")
 
 
 def events_shown(state: Snapshot, words: str, mark: str) -> list[str]:

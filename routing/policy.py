@@ -10,6 +10,8 @@ import enum
 from collections.abc import Mapping
 
 import msgspec
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from destinations import reasons
 from destinations.platforms.base import Kind
@@ -31,6 +33,17 @@ class Mode(enum.StrEnum):
     RECOMMENDED = "recommended"
     CUSTOM = "custom"
     EVERYTHING = "everything"
+
+
+_MODE_LABELS = {
+    Mode.RECOMMENDED: gettext_lazy("Recommended"),
+    Mode.CUSTOM: gettext_lazy("Custom"),
+    Mode.EVERYTHING: gettext_lazy("Everything"),
+}
+
+
+def mode_label(mode: str) -> str:
+    return str(_MODE_LABELS[Mode(mode)])
 
 
 class EventRule(msgspec.Struct, frozen=True):
@@ -84,6 +97,10 @@ class DestinationRule(msgspec.Struct, frozen=True, kw_only=True):
             return event if self.takes_custom_events else ""
         return name
 
+    @property
+    def mode_label(self) -> str:
+        return mode_label(self.mode)
+
 
 class Decision(msgspec.Struct, frozen=True):
     """Send, or skip with a reason code."""
@@ -93,7 +110,8 @@ class Decision(msgspec.Struct, frozen=True):
 
     def sentence(self, event: str, rule: DestinationRule) -> str:
         if self.send:
-            return f"{event} is sent to {rule.name}."
+            said: str = _("%(event)s is sent to %(destination)s.") % {"event": event, "destination": rule.name}
+            return said
         return reasons.explain(self.reason, event=event, destination=rule.name, platform=rule.label)
 
 

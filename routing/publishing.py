@@ -20,6 +20,7 @@ from django.utils.translation import gettext as _
 
 from destinations.models import Destination
 from routing import draft_diff, drafts, snapshot, toggles
+from routing import sentences as said
 from routing.models import Draft, DraftChange, DraftField, DraftState
 
 log = logging.getLogger(__name__)
@@ -254,6 +255,8 @@ def _publish(draft: Draft, user: Any) -> None:
     rows = Destination.objects.present().select_for_update(of=("self",)).filter(pk__in=wanted).order_by("pk")
     destinations = list(rows)
     _check_conflicts(draft, changes)
+    with said.as_kept():
+        note = draft.note or _("Draft %(pk)d") % {"pk": draft.pk}
     group = toggles.Group()
     sentences: list[str] = []
     for destination in destinations:
@@ -265,7 +268,7 @@ def _publish(draft: Draft, user: Any) -> None:
             native_names=one.native_names,
             native_ids=one.native_ids,
             user=user,
-            note=draft.note or _("Draft %(pk)d") % {"pk": draft.pk},
+            note=note,
             group=group,
         )
         sentences += entry.sentences if entry is not None else []
@@ -289,5 +292,5 @@ def _check_conflicts(draft: Draft, changes: list[DraftChange] | None = None) -> 
     state = snapshot.current()
     found = draft_diff.difference(changes or list(draft.changes.all()), state).conflicts
     if found:
-        said = " ".join(f"{line.text}: {line.conflict}" for line in found[:5])
-        raise ConflictError(_("Others changed the same since. Keep or drop each: %(which)s") % {"which": said})
+        which = " ".join(f"{line.text}: {line.conflict}" for line in found[:5])
+        raise ConflictError(_("Others changed the same since. Keep or drop each: %(which)s") % {"which": which})

@@ -59,7 +59,7 @@ def refused(request: HttpRequest, sentence: str) -> HttpResponse:
 
 def column_swaps(request: HttpRequest, state: Snapshot, before: drafts.Shown, after: drafts.Shown) -> dict[str, Any]:
     """What of a column is different now, as out-of-band pieces."""
-    may_do, rule = rights(request), after.rule
+    may_do, rule, words = rights(request), after.rule, html.Words()
     sent = seven_days(LedgerState.DELIVERED, destination_id=rule.id)
     was = model.cells_of(before.rule, state.events, sent, before.drafted)
     now = model.cells_of(rule, state.events, sent, after.drafted)
@@ -73,14 +73,16 @@ def column_swaps(request: HttpRequest, state: Snapshot, before: drafts.Shown, af
     return {
         **may_do,
         "column": model.column_of(rule, now, model.status_of(rule), is_mode_drafted=after.is_mode_drafted),
-        "cells": [html.cell_swap(cell, **may_do) for cell in changed],
-        "stage_cells": [html.stage_cell_html(cell, may_toggle=may_do["may_toggle"], is_swap=True) for cell in stages],
+        "cells": [html.cell_swap(cell, words, **may_do) for cell in changed],
+        "stage_cells": [
+            html.stage_cell_html(cell, words, may_toggle=may_do["may_toggle"], is_swap=True) for cell in stages
+        ],
     }
 
 
 def whole_column(request: HttpRequest, state: Snapshot, shown: drafts.Shown) -> dict[str, Any]:
     """A whole column: what exactly the page shows of it is not known here."""
-    may_do, rule = rights(request), shown.rule
+    may_do, rule, words = rights(request), shown.rule, html.Words()
     sent = seven_days(LedgerState.DELIVERED, destination_id=rule.id)
     cells = model.cells_of(rule, state.events, sent, shown.drafted)
     stages = [
@@ -90,9 +92,9 @@ def whole_column(request: HttpRequest, state: Snapshot, shown: drafts.Shown) -> 
     return {
         **may_do,
         "column": model.column_of(rule, cells, model.status_of(rule), is_mode_drafted=shown.is_mode_drafted),
-        "cells": [] if rule.is_builtin else [html.cell_swap(cell, **may_do) for cell in cells.values()],
+        "cells": [] if rule.is_builtin else [html.cell_swap(cell, words, **may_do) for cell in cells.values()],
         "stage_cells": [
-            html.stage_cell_html(cell, may_toggle=may_do["may_toggle"], is_swap=True)
+            html.stage_cell_html(cell, words, may_toggle=may_do["may_toggle"], is_swap=True)
             for cell in stages
             if cell.total and not rule.is_builtin
         ],

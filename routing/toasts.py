@@ -6,10 +6,12 @@ from typing import Any
 
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from destinations import platforms
 from destinations.replay_plan import backfill_query
-from routing import snapshot
+from routing import sentences, snapshot, toggles
 from routing.models import RoutingChange
 from routing.policy import DestinationRule, carries
 from trackstack_site.guard import key_of
@@ -23,16 +25,41 @@ def last_change(request: HttpRequest) -> dict[str, Any] | None:
 
 
 def toast_of(entry: RoutingChange) -> dict[str, Any]:
-    sentences = entry.sentences
-    # One switch says what happened to the event; that the mode became Custom is said by the column.
-    facts = [s for s in sentences if " → " not in s] or sentences
-    text = f"{facts[0]}." if len(facts) == 1 else f"{entry.destination_name}: {len(facts)} changes made."
+    facts = facts_of(entry)
+    if len(facts) == 1:
+        text = _("%(sentence)s.") % {"sentence": facts[0]}
+    else:
+        values = {"destination": entry.destination_name, "count": len(facts)}
+        text = ngettext(
+            "%(destination)s: %(count)d change made.", "%(destination)s: %(count)d changes made.", len(facts)
+        )
+        text %= values
     return {
         "text": text,
         "undo": entry.pk if entry.after else None,
         "backfill": backfill_of(entry),
         "ids": ids_of(entry),
     }
+
+
+def facts_of(entry: RoutingChange) -> list[str]:
+    """What was changed, in the reader's language; as it is kept where the entry's values do not tell."""
+    rule, added = _switched_on(entry)
+    removed = entry.before.get("selected") or []
+    if added or removed:
+        # A switch says what happened to the event; that the mode became Custom is said by the column.
+        name_of = entry.destination_name
+        started = [toggles.switched_on(rule, name) if rule else sentences.starts(name_of, name) for name in added]
+        return started + [sentences.stops(entry.destination_name, name) for name in removed]
+    said = []
+    if "mode" in entry.after:
+        said.append(sentences.mode(entry.destination_name, entry.before["mode"], entry.after["mode"]))
+    said += [
+        sentences.native(column, entry.destination_name, event, entry.before[column][event], value)
+        for column in ("native_name", "native_id")
+        for event, value in (entry.after.get(column) or {}).items()
+    ]
+    return said or entry.sentences
 
 
 def backfill_of(entry: RoutingChange) -> str:

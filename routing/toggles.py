@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from django.db import connection, transaction
 from django.db.models import Subquery
+from django.utils.translation import gettext as _
 
 from destinations import reasons
 from destinations.models import Destination, Hold
 from destinations.platforms.base import Kind, NativeId
+from routing import sentences as said
 from routing import snapshot
 from routing.models import Route, RoutingChange, RoutingVersion
 from routing.policy import DestinationRule, EventRule, Mode, carries, selects
@@ -130,9 +132,9 @@ def apply(
     """
     platform = destination.platform
     if platform.is_builtin and (mode is not None or on):
-        raise ToggleError(f"{destination.name} always gets every event.")
+        raise ToggleError(_("%(destination)s always gets every event.") % {"destination": destination.name})
     if mode is not None and mode not in set(Mode):
-        raise ToggleError(f"Unknown mode {mode!r}.")
+        raise ToggleError(_("Unknown mode %(mode)r.") % {"mode": mode})
     shape = platform.native_id
     check_native_ids(shape, native_ids or {})
     with transaction.atomic():
@@ -148,14 +150,9 @@ def apply(
         change = diff(rule, mode=mode, on=on, events=events)
         before: dict[str, Any] = {}
         after: dict[str, Any] = {}
-        sentences: list[str] = []
         if new_rule.mode != rule.mode:
             before["mode"], after["mode"] = rule.mode, new_rule.mode
-            sentences.append(f"{destination.name}: {rule.mode.capitalize()} → {new_rule.mode.capitalize()}")
-        for name in change.added:
-            sentences.append(_switched_on(new_rule, name))
-        for name in change.removed:
-            sentences.append(f"{destination.name} stops receiving {name}")
+        sentences = _kept_sentences(destination, rule, new_rule, change)
         if change:
             before["selected"], after["selected"] = change.removed, change.added
         touched: dict[str, Route] = {}
@@ -164,9 +161,8 @@ def apply(
             for event, old, value in _set_native(destination, routes, column, values or {}, touched):
                 before.setdefault(column, {})[event] = old
                 after.setdefault(column, {})[event] = value
-                label = column.replace("_", " ")
-                unset = "default" if column == "native_name" else "none"
-                sentences.append(f"{destination.name}: {label} of {event}: {old or unset} → {value or unset}")
+                with said.as_kept():
+                    sentences.append(said.native(column, destination.name, event, old, value))
         if not sentences and not touched:
             return None
         Route.objects.bulk_create(
@@ -201,19 +197,30 @@ def _locked(asked: Destination, seen: int | None) -> tuple[Destination, int]:
     row = Destination.objects.select_for_update(of=("self",)).annotate(routing_version=versions).get(pk=asked.pk)
     version: int = row.routing_version or 0
     if seen is not None and seen != version:
-        raise StaleError("The routing was changed meanwhile.")
+        raise StaleError(_("The routing was changed meanwhile."))
     if row.removed_at is not None:
         # Its row is the name of its past; a change would put it back among the rules.
-        raise ToggleError(f"{asked.name} was deleted meanwhile.")
+        raise ToggleError(_("%(destination)s was deleted meanwhile.") % {"destination": asked.name})
     return row, version
 
 
-def _switched_on(rule: DestinationRule, event: str) -> str:
+def _kept_sentences(
+    destination: Destination, before: DestinationRule, after: DestinationRule, change: Diff
+) -> list[str]:
+    with said.as_kept():
+        mode = [said.mode(destination.name, before.mode, after.mode)] if after.mode != before.mode else []
+        added = [switched_on(after, name) for name in change.added]
+        return [*mode, *added, *(said.stops(destination.name, name) for name in change.removed)]
+
+
+def switched_on(rule: DestinationRule, event: str) -> str:
     """What switching an event on really does: without a name or an id there, nothing is sent yet."""
     decision = carries(rule, event)
     if decision.send:
-        return f"{rule.name} starts receiving {event}"
-    return f"{event} is switched on for {rule.name}, but nothing is sent: {reasons.label(decision.reason).lower()}"
+        return said.starts(rule.name, event)
+    values = {"event": event, "destination": rule.name, "reason": str(reasons.label(decision.reason)).lower()}
+    sentence: str = _("%(event)s is switched on for %(destination)s, but nothing is sent: %(reason)s") % values
+    return sentence
 
 
 def _set_ticked(
@@ -253,9 +260,10 @@ def check_native_ids(shape: NativeId | None, native_ids: Mapping[str, str]) -> N
         if not value:
             continue
         if shape is None:
-            raise ToggleError(f"{event}: this platform takes no native ids.")
+            raise ToggleError(_("%(event)s: this platform takes no native ids.") % {"event": event})
         if not re.fullmatch(shape.pattern, value):
-            raise ToggleError(f"{event}: {value!r} does not look like a {shape.label.lower()}. {shape.help}")
+            values = {"event": event, "value": value, "shape": str(shape.label).lower(), "help": shape.help}
+            raise ToggleError(_("%(event)s: %(value)r does not look like a %(shape)s. %(help)s") % values)
 
 
 def _record(
@@ -335,8 +343,9 @@ def set_enabled(destination: Destination, is_enabled: bool, **who: Any) -> Routi
             .update(is_enabled=is_enabled)
         ):
             return None
-        word = "on" if is_enabled else "off"
-        return record_destination_change(destination, "enabled", [f"{destination.name} is switched {word}"], **who)
+        with said.as_kept():
+            text = _("%(destination)s is switched on") if is_enabled else _("%(destination)s is switched off")
+        return record_destination_change(destination, "enabled", [text % {"destination": destination.name}], **who)
 
 
 def set_hold(destination: Destination, hold: Hold, detail: str = "", **who: Any) -> RoutingChange | None:
@@ -352,6 +361,12 @@ def set_hold(destination: Destination, hold: Hold, detail: str = "", **who: Any)
             .update(hold=hold, hold_detail=detail, held_at=held_at)
         ):
             return None
-        kept = f"is {hold.label.lower()}" if hold == Hold.PAUSED else f"is held: {detail or hold.label}"
-        sentence = f"{destination.name} {kept if hold else 'is resumed'}"
+        with said.as_kept():
+            if not hold:
+                text = _("%(destination)s is resumed")
+            elif hold == Hold.PAUSED:
+                text = _("%(destination)s is paused")
+            else:
+                text = _("%(destination)s is held: %(why)s")
+            sentence = text % {"destination": destination.name, "why": detail or hold.label}
         return record_destination_change(destination, "hold" if hold else "resume", [sentence], **who)

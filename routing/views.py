@@ -10,17 +10,19 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from destinations import reasons
 from destinations.models import Destination, LedgerState
 from events.models import CanonicalEvent
-from routing import charts, drafts, impact, looks, snapshot, toggles
+from routing import charts, drafts, impact, looks, sentences, snapshot, toggles
 from routing import matrix as model
 from routing import matrix_html as html
 from routing.forms import Asked, MappingForm, parse_set
 from routing.models import RoutingChange
-from routing.policy import DestinationRule, Mode, carries
+from routing.policy import DestinationRule, Mode, carries, mode_label
 from routing.snapshot import Snapshot
 from routing.swaps import column_swaps, gather, in_dialog, refused, rights, seven_days, stage_infos
 from routing.toasts import last_change, toast_of
@@ -65,13 +67,14 @@ def matrix(request: HttpRequest) -> HttpResponse:
     by_stage = [
         (stage.info.label, sum(received.get((warehouse, row.event), 0) for row in stage.rows)) for stage in shown.stages
     ]
+    words = html.Words()
     stages = [
         {
             "info": stage.info,
             "count": len(stage.rows),
             "is_folded": stage.info.key in look.folded,
-            "cells": [html.stage_cell_html(cell, may_toggle=may_do["may_toggle"]) for cell in stage.cells],
-            "rows": [(row, html.breakable(row.event), html.row_cells(row, **may_do)) for row in stage.rows],
+            "cells": [html.stage_cell_html(cell, words, may_toggle=may_do["may_toggle"]) for cell in stage.cells],
+            "rows": [(row, html.breakable(row.event), html.row_cells(row, words, **may_do)) for row in stage.rows],
         }
         for stage in shown.stages
     ]
@@ -127,7 +130,7 @@ def switch(request: HttpRequest, state: Snapshot) -> HttpResponse:
     if found is None:
         if state.version != snapshot.stored_version():
             raise toggles.StaleError
-        return HttpResponseBadRequest("There is no such switch.")
+        return HttpResponseBadRequest(_("There is no such switch."))
     asked, rule = found
     diff = toggles.diff(rule, mode=asked.mode, on=asked.on, events=state.events)
     if asked.is_bulk or toggles.needs_confirmation(rule, diff.added, state.events):
@@ -142,7 +145,7 @@ def change(request: HttpRequest) -> HttpResponse:
     state = seen(request)
     found = asked_of(request, state)
     if found is None:
-        return HttpResponseBadRequest("There is no such change.")
+        return HttpResponseBadRequest(_("There is no such change."))
     asked, rule = found
     if request.method == "GET":
         return ask(request, state, asked, rule)
@@ -160,8 +163,8 @@ def ask(
     """The diff in sentences and a button: in the dialog, or as a page of its own."""
     diff = toggles.diff(rule, mode=asked.mode, on=asked.on, events=state.events)
     after = toggles.changed_rule(rule, mode=asked.mode, on=asked.on, events=state.events)
-    received = {event: n for (_, event), n in seven_days(LedgerState.RECEIVED, destination_id=rule.id).items()}
-    delivered = {event: n for (_, event), n in seven_days(LedgerState.DELIVERED, destination_id=rule.id).items()}
+    received = {event: n for (_pk, event), n in seven_days(LedgerState.RECEIVED, destination_id=rule.id).items()}
+    delivered = {event: n for (_pk, event), n in seven_days(LedgerState.DELIVERED, destination_id=rule.id).items()}
     idle = {name: reason for name in diff.added if (reason := carries(after, name).reason)}
     warned = set(toggles.needs_confirmation(rule, diff.added, state.events))
     told = impact.words(received, diff.added)
@@ -171,13 +174,15 @@ def ask(
         "version": state.version,
         "is_stale": is_stale,
         "added": [(n, told.get(n, "")) for n in diff.added if n not in warned and n not in idle],
-        "idle": [(name, reasons.label(reason).lower()) for name, reason in idle.items() if name not in warned],
+        "idle": [(name, str(reasons.label(reason)).lower()) for name, reason in idle.items() if name not in warned],
         "removed": [(name, grouped(delivered.get(name, 0))) for name in diff.removed],
         "warned": [(n, told.get(n, "")) for n in diff.added if n in warned],
-        "would_send": grouped(sum(received.get(name, 0) for name in diff.added if name not in idle)),
-        "would_stop": grouped(sum(delivered.get(name, 0) for name in diff.removed)),
-        "mode_before": rule.mode.capitalize(),
-        "mode_after": after.mode.capitalize(),
+        "impact": impact.meant(
+            sum(received.get(name, 0) for name in diff.added if name not in idle),
+            sum(delivered.get(name, 0) for name in diff.removed),
+        ),
+        "mode_before": rule.mode_label,
+        "mode_after": after.mode_label,
         "is_nothing": after == rule,
         "title": title_of(asked, rule),
         "is_collecting": drafts.collects(request.user),
@@ -191,16 +196,36 @@ def grouped(count: int) -> str:
 
 
 def title_of(asked: Asked, rule: DestinationRule) -> str:
+    values: dict[str, object] = {"destination": rule.name}
     if asked.mode:
-        return f"{rule.name}: {asked.mode.capitalize()}"
-    word = "on" if any(asked.on.values()) else "off"
-    if not asked.is_bulk and len(asked.on) > 1:
-        return f"Switch {len(asked.on)} events {word} for {rule.name}"
+        return _("%(destination)s: %(mode)s") % (values | {"mode": mode_label(asked.mode)})
+    if not asked.is_bulk and len(asked.on) == 1:
+        return _("%(event)s to %(destination)s") % (values | {"event": next(iter(asked.on))})
+    is_on, count = any(asked.on.values()), len(asked.on)
     if not asked.is_bulk:
-        return f"{next(iter(asked.on))} to {rule.name}"
+        sentence = (
+            ngettext(
+                "Switch %(count)d event on for %(destination)s", "Switch %(count)d events on for %(destination)s", count
+            )
+            if is_on
+            else ngettext(
+                "Switch %(count)d event off for %(destination)s",
+                "Switch %(count)d events off for %(destination)s",
+                count,
+            )
+        )
+        return sentence % (values | {"count": count})
     stage = next((info.label for info in stage_infos(snapshot.held()) if f":@{info.key}:" in asked.text), "")
-    names = f"all of {stage}" if stage else "every event"
-    return f"Switch {names} {word} for {rule.name}"
+    if stage:
+        sentence = (
+            _("Switch all of %(stage)s on for %(destination)s")
+            if is_on
+            else _("Switch all of %(stage)s off for %(destination)s")
+        )
+        return sentence % (values | {"stage": stage})
+    return (
+        _("Switch every event on for %(destination)s") if is_on else _("Switch every event off for %(destination)s")
+    ) % values
 
 
 def make(request: HttpRequest, state: Snapshot, asked: Asked, rule: DestinationRule) -> HttpResponse:
@@ -241,7 +266,7 @@ def done(
     else:
         state = snapshot.current()
         rule = state.rules[destination_id]
-    context = {"toast": toast_of(entry) if entry else {"text": "Nothing changed: it is so already."}, "oob": True}
+    context = {"toast": toast_of(entry) if entry else {"text": _("Nothing changed: it is so already.")}, "oob": True}
     mine = drafts.view_of(request.user)
     swaps = column_swaps(request, state, mine.shown(before, state.events), mine.shown(rule, state.events))
     return render(request, "routing/_swaps.html", context | swaps)
@@ -255,7 +280,8 @@ def undo(request: HttpRequest) -> HttpResponse:
     destination = get_object_or_404(Destination, pk=entry.destination_pk or 0)
     later = RoutingChange.objects.filter(pk__gt=entry.pk, destination_pk=destination.pk)
     if later.exclude(action="test").exists():
-        return refused(request, f"{destination.name} was changed again since, so this cannot be undone by itself.")
+        sentence = _("%(destination)s was changed again since, so this cannot be undone by itself.")
+        return refused(request, sentence % {"destination": destination.name})
     state = snapshot.current()
     before, after = entry.before, entry.after
     has_mapping = "native_name" in before or "native_id" in before
@@ -264,6 +290,8 @@ def undo(request: HttpRequest) -> HttpResponse:
     on = dict.fromkeys(after.get("selected", ()), False) | dict.fromkeys(before.get("selected", ()), True)
     asked = Asked(destination_id=destination.pk, mode=before.get("mode"), on=on, text="")
     rule = state.rules[destination.pk]
+    with sentences.as_kept():
+        note = _("Undo")
     try:
         undone = toggles.apply(
             destination,
@@ -272,7 +300,7 @@ def undo(request: HttpRequest) -> HttpResponse:
             native_names=before.get("native_name"),
             native_ids=before.get("native_id"),
             user=request.user,  # type: ignore[arg-type]
-            note="Undo",
+            note=note,
         )
     except toggles.ToggleError as error:
         return refused(request, str(error))
@@ -287,13 +315,17 @@ def modes(request: HttpRequest, destination_id: int) -> HttpResponse:
     rule = rule_or_404(state, destination_id)
     options = []
     for value, label, text in (
-        (f"{rule.id}:={Mode.RECOMMENDED}", "Reset to recommended", f"What suits {rule.label} by default."),
+        (
+            f"{rule.id}:={Mode.RECOMMENDED}",
+            _("Reset to recommended"),
+            _("What suits %(platform)s by default.") % {"platform": rule.label},
+        ),
         (
             f"{rule.id}:={Mode.EVERYTHING}",
-            "Reset to everything",
-            "Every registered event, new ones too. Money going back to CRM and warehouse only.",
+            _("Reset to everything"),
+            _("Every registered event, new ones too. Money going back to CRM and warehouse only."),
         ),
-        (f"{rule.id}:*:0", "Switch everything off", "An empty list; switch on what you want, one by one."),
+        (f"{rule.id}:*:0", _("Switch everything off"), _("An empty list; switch on what you want, one by one.")),
     ):
         asked = parse_set(value, state.events)
         if asked is not None:

@@ -9,6 +9,8 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -20,13 +22,19 @@ from trackstack_site.guard import needs
 
 
 class TokenForm(forms.Form):
-    name = forms.CharField(max_length=64, help_text="Who uses it, such as “CI of the shop”.")
-    may_write = forms.BooleanField(label="May change the routing, not only read it", required=False)
+    name = forms.CharField(
+        label=gettext_lazy("Name"), max_length=64, help_text=gettext_lazy("Who uses it, such as “CI of the shop”.")
+    )
+    may_write = forms.BooleanField(label=gettext_lazy("May change the routing, not only read it"), required=False)
 
 
 class CopyForm(forms.Form):
-    source = forms.ModelChoiceField(label="From", queryset=Destination.objects.none(), empty_label="Choose…")
-    target = forms.ModelChoiceField(label="To", queryset=Destination.objects.none(), empty_label="Choose…")
+    source = forms.ModelChoiceField(
+        label=gettext_lazy("From"), queryset=Destination.objects.none(), empty_label=gettext_lazy("Choose…")
+    )
+    target = forms.ModelChoiceField(
+        label=gettext_lazy("To"), queryset=Destination.objects.none(), empty_label=gettext_lazy("Choose…")
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -38,7 +46,7 @@ class CopyForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         data = super().clean() or self.cleaned_data
         if data.get("source") and data.get("source") == data.get("target"):
-            self.add_error("target", "Choose another destination.")
+            self.add_error("target", _("Choose another destination."))
         return data
 
 
@@ -68,7 +76,7 @@ def add_token(request: HttpRequest) -> HttpResponse:
 def revoke_token(request: HttpRequest, pk: int) -> HttpResponse:
     token = get_object_or_404(ConfigToken, pk=pk)
     ConfigToken.objects.filter(pk=pk, revoked_at=None).update(revoked_at=timezone.now())
-    messages.success(request, f"{token.name} is revoked: it opens nothing any more.")
+    messages.success(request, _("%(name)s is revoked: it opens nothing any more.") % {"name": token.name})
     return redirect("routing:config_tokens")
 
 
@@ -87,7 +95,12 @@ def copy(request: HttpRequest) -> HttpResponse:
             if request.method == "POST" and request.POST.get("seen") == str(state.version):
                 made = config.apply(wanted, seen=state.version, user=request.user)
                 count = sum(len(change.sentences) for change in made)
-                messages.success(request, f"{target.name} now receives what {source.name} does: {count} changes.")
+                text = ngettext(
+                    "%(target)s now receives what %(source)s does: %(count)d change.",
+                    "%(target)s now receives what %(source)s does: %(count)d changes.",
+                    count,
+                )
+                messages.success(request, text % {"target": target.name, "source": source.name, "count": count})
                 return redirect("routing:matrix")
             context |= {"is_stale": request.method == "POST", "changes": config.plan(wanted, state)}
             context["impact"] = impact.of_changes(context["changes"])

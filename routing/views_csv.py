@@ -7,9 +7,11 @@ from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpRespons
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.text import slugify
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_http_methods
 
-from routing import csv_exchange, impact, looks, matrix, snapshot
+from routing import csv_exchange, impact, looks, matrix, sentences, snapshot
 from routing.forms import ImportForm
 from routing.views import in_dialog, may
 from trackstack_site.guard import key_of
@@ -82,18 +84,28 @@ def _show(request: HttpRequest, text: str) -> HttpResponse:
 
 
 def _import(request: HttpRequest, text: str) -> HttpResponse:
+    with sentences.as_kept():
+        note = _("CSV import")
     try:
         changes = csv_exchange.import_csv(
             text,
             user=request.user,  # type: ignore[arg-type]
-            note="CSV import",
+            note=note,
             is_confirmed=request.POST.get("confirmed") == "1",
         )
     except csv_exchange.CsvError as error:
         return _failed(request, error)
     count = sum(len(entry.sentences) for entry in changes)
-    messages.success(request, f"Imported: {count} changes at {len(changes)} destinations." if count else "No change.")
+    messages.success(request, _imported(count, len(changes)) if count else _("No change."))
     return redirect("routing:matrix")
+
+
+def _imported(changes: int, destinations: int) -> str:
+    return _("Imported: %(changes)s at %(destinations)s.") % {
+        "changes": ngettext("%(count)d change", "%(count)d changes", changes) % {"count": changes},
+        "destinations": ngettext("%(count)d destination", "%(count)d destinations", destinations)
+        % {"count": destinations},
+    }
 
 
 def _failed(request: HttpRequest, error: csv_exchange.CsvError) -> HttpResponse:

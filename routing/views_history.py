@@ -9,6 +9,8 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_http_methods
 
 from destinations.models import Destination
@@ -20,11 +22,16 @@ from trackstack_site.guard import key_of
 
 class HistoryFilter(forms.Form):
     destination = forms.ModelChoiceField(
-        queryset=Destination.objects.defer("settings", "secrets"), required=False, empty_label="Every destination"
+        label=_("Destination"),
+        queryset=Destination.objects.defer("settings", "secrets"),
+        required=False,
+        empty_label=_("Every destination"),
     )
-    actor = forms.CharField(label="Who", required=False, max_length=150)
-    event = forms.CharField(label="Event", required=False, max_length=64)
-    what = forms.ChoiceField(label="What", required=False, choices=[("", "Everything"), ("routing", "Routing only")])
+    actor = forms.CharField(label=_("Who"), required=False, max_length=150)
+    event = forms.CharField(label=_("Event"), required=False, max_length=64)
+    what = forms.ChoiceField(
+        label=_("What"), required=False, choices=[("", _("Everything")), ("routing", _("Routing only"))]
+    )
 
 
 @may("routing.view_routingchange")
@@ -91,7 +98,12 @@ def roll_back(request: HttpRequest, version: int) -> HttpResponse:
         if request.method == "POST" and request.POST.get("seen") == str(state.version):
             note = request.POST.get("note", "").strip()[:400]
             made = history.roll_back(version, user=request.user, seen=state.version, destination_pk=only, note=note)
-            messages.success(request, f"Back at version {version}: {len(made)} destinations changed.")
+            text = ngettext(
+                "Back at version %(version)d: %(count)d destination changed.",
+                "Back at version %(version)d: %(count)d destinations changed.",
+                len(made),
+            )
+            messages.success(request, text % {"version": version, "count": len(made)})
             return redirect("routing:history")
         context["is_stale"] = request.method == "POST"
         context["nets"] = history.way_back(version, only)
@@ -104,7 +116,7 @@ def roll_back(request: HttpRequest, version: int) -> HttpResponse:
 
 
 def _impact(nets: list[history.Net]) -> str:
-    changed = [(net.destination_pk, event, is_on) for net in nets for event, (_, is_on) in net.switched.items()]
+    changed = [(net.destination_pk, event, is_on) for net in nets for event, (_was, is_on) in net.switched.items()]
     return impact.sentence(
         [(pk, event) for pk, event, is_on in changed if is_on],
         [(pk, event) for pk, event, is_on in changed if not is_on],

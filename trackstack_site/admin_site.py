@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib.admin import AdminSite
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils.translation import gettext_lazy as _
 
 from trackstack_site.menu import links
 
@@ -14,7 +15,7 @@ from trackstack_site.menu import links
 class TrackStackAdminSite(AdminSite):
     site_header = "TrackStack"
     site_title = "TrackStack"
-    index_title = "Everything"
+    index_title = _("Everything")
     site_url = None
     enable_nav_sidebar = False
 

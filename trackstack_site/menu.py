@@ -10,10 +10,12 @@ from typing import Any, NamedTuple
 
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
 
 
 class Entry(NamedTuple):
-    label: str
+    label: str | Promise
     url_name: str
     permission: str
     icon: str
@@ -21,7 +23,7 @@ class Entry(NamedTuple):
 
 
 class Group(NamedTuple):
-    label: str
+    label: str | Promise
     entries: tuple[Entry, ...]
 
 
@@ -38,40 +40,40 @@ class LinkGroup(NamedTuple):
 
 
 MENU = (
-    Group("Home", (Entry("Health", "destinations:health", "destinations.view_delivery", "health"),)),
+    Group(_("Home"), (Entry(_("Health"), "destinations:health", "destinations.view_delivery", "health"),)),
     Group(
-        "Configure",
+        _("Configure"),
         (
-            Entry("Events", "routing:matrix", "routing.view_route", "events"),
-            Entry("Destinations", "destinations:list", "destinations.view_destination", "destinations"),
-            Entry("Sources", "events:sources", "events.view_source", "sources"),
-            Entry("Drafts", "routing:drafts", "routing.view_draft", "draft"),
-            Entry("History", "routing:history", "routing.view_routingchange", "history"),
-            Entry("Test bench", "destinations:bench", "destinations.view_destination", "bench"),
+            Entry(_("Events"), "routing:matrix", "routing.view_route", "events"),
+            Entry(_("Destinations"), "destinations:list", "destinations.view_destination", "destinations"),
+            Entry(_("Sources"), "events:sources", "events.view_source", "sources"),
+            Entry(_("Drafts"), "routing:drafts", "routing.view_draft", "draft"),
+            Entry(_("History"), "routing:history", "routing.view_routingchange", "history"),
+            Entry(_("Test bench"), "destinations:bench", "destinations.view_destination", "bench"),
         ),
     ),
     Group(
-        "Observe",
+        _("Observe"),
         (
-            Entry("Live", "destinations:live", "destinations.view_delivery", "play"),
-            Entry("Deliveries", "destinations:deliveries", "destinations.view_delivery", "deliveries"),
-            Entry("Attempts", "destinations:attempts", "destinations.view_delivery", "upload"),
-            Entry("Dead letters", "destinations:dead_letters", "destinations.view_delivery", "dead-letters"),
-            Entry("Replays", "destinations:replays", "destinations.view_replay", "refresh"),
-            Entry("Rejected", "events:rejected", "events.view_rejectedevent", "rejected"),
-            Entry("Quality", "events:quality", "events.view_event", "check"),
-            Entry("Trace", "destinations:trace", "destinations.view_delivery", "trace"),
-            Entry("Alerts", "destinations:alerts", "destinations.view_alertrule", "warning"),
+            Entry(_("Live"), "destinations:live", "destinations.view_delivery", "play"),
+            Entry(_("Deliveries"), "destinations:deliveries", "destinations.view_delivery", "deliveries"),
+            Entry(_("Attempts"), "destinations:attempts", "destinations.view_delivery", "upload"),
+            Entry(_("Dead letters"), "destinations:dead_letters", "destinations.view_delivery", "dead-letters"),
+            Entry(_("Replays"), "destinations:replays", "destinations.view_replay", "refresh"),
+            Entry(_("Rejected"), "events:rejected", "events.view_rejectedevent", "rejected"),
+            Entry(_("Quality"), "events:quality", "events.view_event", "check"),
+            Entry(_("Trace"), "destinations:trace", "destinations.view_delivery", "trace"),
+            Entry(_("Alerts"), "destinations:alerts", "destinations.view_alertrule", "warning"),
         ),
     ),
     Group(
-        "Settings",
+        _("Settings"),
         (
-            Entry("Taxonomy", "events:taxonomy", "events.view_canonicalevent", "taxonomy"),
-            Entry("Config tokens", "routing:config_tokens", "routing.view_configtoken", "reference"),
-            Entry("Users", "admin:auth_user_changelist", "auth.view_user", "users"),
-            Entry("Groups", "admin:auth_group_changelist", "auth.view_group", "groups"),
-            Entry("API reference", "api-reference", "", "reference"),
+            Entry(_("Taxonomy"), "events:taxonomy", "events.view_canonicalevent", "taxonomy"),
+            Entry(_("Config tokens"), "routing:config_tokens", "routing.view_configtoken", "reference"),
+            Entry(_("Users"), "admin:auth_user_changelist", "auth.view_user", "users"),
+            Entry(_("Groups"), "admin:auth_group_changelist", "auth.view_group", "groups"),
+            Entry(_("API reference"), "api-reference", "", "reference"),
         ),
     ),
 )
@@ -91,15 +93,15 @@ def links(request: HttpRequest) -> list[LinkGroup]:
     if user is None or not user.is_authenticated or not user.is_staff:
         return []
     found = [
-        (group.label, entry, url)
+        (str(group.label), entry, url)
         for group in MENU
         for entry in group.entries
         if (not entry.permission or user.has_perm(entry.permission)) and (url := url_of(entry))
     ]
-    current = max((url for _, _, url in found if request.path.startswith(url)), key=len, default="")
+    current = max((url for *_rest, url in found if request.path.startswith(url)), key=len, default="")
     shown: dict[str, list[Link]] = {}
     for label, entry, url in found:
-        shown.setdefault(label, []).append(Link(entry.label, url, entry.icon, url == current))
+        shown.setdefault(label, []).append(Link(str(entry.label), url, entry.icon, url == current))
     return [LinkGroup(label, entries) for label, entries in shown.items()]
 
 

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
 
 from destinations import standing
 
@@ -27,5 +28,10 @@ def sentence(request: HttpRequest) -> dict[str, Any] | None:
     if behind is None:
         return None
     named, more = behind.late[:NAMED], len(behind.late) - NAMED
-    what = f"{', '.join(named)} and {more} more" if more > 0 else " and ".join(named)
+    if more > 0:
+        what = _("%(names)s and %(more)d more") % {"names": ", ".join(named), "more": more}
+    elif len(named) > 1:
+        what = _("%(first)s and %(second)s") % {"first": named[0], "second": named[1]}
+    else:
+        what = named[0]
     return {"seconds": behind.seconds, "what": what}

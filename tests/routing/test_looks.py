@@ -26,7 +26,7 @@ def test_it_is_kept_and_kept_again() -> None:
     assert client.post(LOOK, {"folded": ["product"], "show": "changed"}).status_code == 204
     assert MatrixLook.objects.count() == 1
     text = client.get(MATRIX).content.decode()
-    assert '<tbody id="stage-product" data-filter-group class="is-folded">' in text
+    assert '<tbody id="stage-product" data-filter-group class="is-folded" ' in text
     assert text.count('class="is-folded"') == 1
     assert 'data-show="changed"' in text
     assert '<option value="changed" selected>' in text

@@ -97,7 +97,7 @@ def test_the_builtin_warehouse_always_has_everything() -> None:
     warehouse = rule(kind=Kind.WAREHOUSE, is_builtin=True, mode=Mode.CUSTOM, is_enabled=False)
     assert all(cell.is_on and cell.is_always and not cell.problem for cell in cells(warehouse).values())
     assert matrix.status_of(warehouse).word == "on"
-    html = matrix_html.cell_html(cells(warehouse)["Refund"], may_toggle=True, may_map=True)
+    html = matrix_html.cell_html(cells(warehouse)["Refund"], matrix_html.Words(), may_toggle=True, may_map=True)
     assert "always" in html
     assert "button" not in html
 
@@ -117,20 +117,22 @@ def test_status_says_the_gravest_first(values: dict[str, Any], is_sandbox: bool,
 
 def test_cells_escape_what_people_entered() -> None:
     cell = msgspec.structs.replace(cells(rule(name='<b>"EU"'))["SignUp"], native_name="<script>", fan_in=2)
-    html = matrix_html.cell_html(cell, may_toggle=True, may_map=True)
+    html = matrix_html.cell_html(cell, matrix_html.Words(), may_toggle=True, may_map=True)
     assert "<script" not in html
     assert '<b>"' not in html
     assert "&lt;script&gt;" in html
 
 
 def test_a_cell_is_a_switch_with_a_name_and_what_it_would_set() -> None:
-    html = matrix_html.cell_html(cells(rule(), {(2, "SignUp"): 1200})["SignUp"], may_toggle=True, may_map=True)
+    html = matrix_html.cell_html(
+        cells(rule(), {(2, "SignUp"): 1200})["SignUp"], matrix_html.Words(), may_toggle=True, may_map=True
+    )
     assert 'role="switch" aria-checked="true"' in html
     assert 'value="2:SignUp:0"' in html
     assert 'aria-label="SignUp → Ads EU"' in html
     assert "<b>1.2k</b>" in html
     assert 'href="2/SignUp/"' in html
-    seen = matrix_html.cell_html(cells(rule())["SignUp"], may_toggle=False, may_map=False)
+    seen = matrix_html.cell_html(cells(rule())["SignUp"], matrix_html.Words(), may_toggle=False, may_map=False)
     assert " disabled>" in seen
     assert "<a " not in seen
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django import template
+from django.utils.translation import gettext as _
 
 register = template.Library()
 
@@ -17,11 +18,14 @@ def thousands(number: int) -> str:
 def duration(seconds: float) -> str:
     """How long, in one unit: `0.4 s`, `42 s`, `14 min`, `3 h`, `12 d`."""
     if seconds < 9.95:
-        return f"{seconds:.1f}".removesuffix(".0") + " s"
-    for unit, size, following in (("s", 1, 90), ("min", 60, 90 * 60), ("h", 3600, 36 * 3600)):
-        if seconds < following:
-            return f"{seconds / size:.0f} {unit}"
-    return thousands(int(seconds / 86_400)) + " d"
+        return _("%(number)s s") % {"number": f"{seconds:.1f}".removesuffix(".0")}
+    if seconds < 90:
+        return _("%(number)s s") % {"number": f"{seconds:.0f}"}
+    if seconds < 90 * 60:
+        return _("%(number)s min") % {"number": f"{seconds / 60:.0f}"}
+    if seconds < 36 * 3600:
+        return _("%(number)s h") % {"number": f"{seconds / 3600:.0f}"}
+    return _("%(number)s d") % {"number": thousands(int(seconds / 86_400))}
 
 
 @register.filter
@@ -29,7 +33,9 @@ def latency(milliseconds: float | None) -> str:
     """`120 ms` or as `duration`; a dash for none."""
     if milliseconds is None:
         return "–"
-    return f"{milliseconds:.0f} ms" if milliseconds < 950 else duration(milliseconds / 1000)
+    if milliseconds >= 950:
+        return duration(milliseconds / 1000)
+    return _("%(number)s ms") % {"number": f"{milliseconds:.0f}"}
 
 
 @register.filter

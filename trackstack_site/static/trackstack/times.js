@@ -9,7 +9,7 @@
   const utc = new Intl.DateTimeFormat("en-GB", { ...options, timeZone: "UTC" });
   const partsOf = (format, at) => Object.fromEntries(format.formatToParts(at).map((part) => [part.type, part.value]));
   // "Berlin time" holds in summer and winter; a zone without a place is named by its distance from UTC.
-  const zone = name.includes("/") && !name.startsWith("Etc/") ? `${name.split("/").at(-1).replaceAll("_", " ")} time` : partsOf(here, Date.now()).timeZoneName;
+  const zone = name.includes("/") && !name.startsWith("Etc/") ? document.getElementById("words").dataset.placeTime.replace("{place}", name.split("/").at(-1).replaceAll("_", " ")) : partsOf(here, Date.now()).timeZoneName;
 
   function words(parts, precision) {
     const day = `${parts.year}-${parts.month}-${parts.day}`;

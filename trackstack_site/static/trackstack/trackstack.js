@@ -4,13 +4,16 @@
 const $ = (selector, from = document) => from.querySelector(selector);
 const $$ = (selector, from = document) => [...from.querySelectorAll(selector)];
 const say = (text) => { $("#status").textContent = text; };
+// What is said stands in the page, in its language; `fill` puts values for the names in braces.
+const texts = $("#words").dataset;
+const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
 
 // --- Theme: auto → light → dark ---------------------------------------------------------------------
 const THEMES = ["auto", "light", "dark"];
 const theme = () => document.documentElement.dataset.theme || "auto";
 
 function showTheme() {
-  for (const button of $$("[data-theme-switch]")) $("span", button).textContent = `Theme: ${theme()}`;
+  for (const button of $$("[data-theme-switch]")) $("span", button).textContent = button.dataset[theme()];
 }
 
 function nextTheme() {
@@ -27,7 +30,7 @@ function toast(text, level = "info") {
   box.className = `toast is-${level}`;
   box.append(Object.assign(document.createElement("p"), { textContent: text }));
   box.append(Object.assign(document.createElement("button"), { type: "button", className: "toast-close", textContent: "×" }));
-  box.lastChild.setAttribute("aria-label", "Dismiss");
+  box.lastChild.setAttribute("aria-label", texts.dismiss);
   box.lastChild.dataset.dismiss = "";
   $("#toasts").append(box);
   tendToasts();
@@ -72,7 +75,7 @@ function filter(box) {
     group.hidden = words.length > 0 && !$$("[data-find]", group).some((row) => !row.hidden);
   }
   for (const note of $$("[data-filter-none]")) note.hidden = shown > 0;
-  if (words.length) say(`${shown} of ${rows.length} shown`);
+  if (words.length) say(fill(texts.shown, { shown, total: rows.length }));
 }
 
 // --- Fold: a button with aria-expanded and aria-controls folds a group; the page may keep it ---------------
@@ -101,7 +104,7 @@ document.addEventListener("click", (event) => {
     event.preventDefault();
     htmx.ajax("GET", target.getAttribute("href"), { source: target, target: "#dialog-body", swap: "innerHTML" });
   } else if (target.matches("[data-copy]")) {
-    navigator.clipboard.writeText($(target.dataset.copy).textContent.trim()).then(() => toast("Copied", "success"));
+    navigator.clipboard.writeText($(target.dataset.copy).textContent.trim()).then(() => toast(texts.copied, "success"));
   }
 });
 
@@ -129,9 +132,9 @@ document.addEventListener("htmx:beforeSwap", (event) => {
 });
 document.addEventListener("htmx:responseError", (event) => {
   const status = event.detail.xhr.status;
-  toast(status === 403 ? "You may not do this, or you have been logged out. Reload the page." : `Nothing was changed: the server answered ${status}.`, "error");
+  toast(status === 403 ? texts.denied : fill(texts.failed, { status }), "error");
 });
-document.addEventListener("htmx:sendError", () => toast("Nothing was changed: the server cannot be reached.", "error"));
+document.addEventListener("htmx:sendError", () => toast(texts.unreachable, "error"));
 
 document.addEventListener("DOMContentLoaded", () => {
   $("#dialog")?.addEventListener("close", () => {

@@ -1,0 +1,39 @@
+"""What is said of a change of the routing, wherever it is said: history, drafts, imports and comparisons."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+
+from django.conf import settings
+from django.utils import translation
+from django.utils.translation import gettext as _
+
+from routing.policy import mode_label
+
+
+def as_kept() -> AbstractContextManager[None]:
+    """For what is stored in the history: one language, the installation's, since its readers may have several."""
+    return translation.override(settings.LANGUAGE_CODE)
+
+
+def mode(destination: str, before: str, after: str) -> str:
+    values = {"destination": destination, "before": mode_label(before), "after": mode_label(after)}
+    return _("%(destination)s: %(before)s → %(after)s") % values
+
+
+def starts(destination: str, event: str) -> str:
+    return _("%(destination)s starts receiving %(event)s") % {"destination": destination, "event": event}
+
+
+def stops(destination: str, event: str) -> str:
+    return _("%(destination)s stops receiving %(event)s") % {"destination": destination, "event": event}
+
+
+def native(column: str, destination: str, event: str, before: str, after: str) -> str:
+    """column: `native_name`, where empty is the platform's own, or `native_id`."""
+    if column == "native_name":
+        sentence, unset = _("%(destination)s: native name of %(event)s: %(before)s → %(after)s"), _("default")
+    else:
+        sentence, unset = _("%(destination)s: native id of %(event)s: %(before)s → %(after)s"), _("none")
+    values = {"destination": destination, "event": event, "before": before or unset, "after": after or unset}
+    return sentence % values
