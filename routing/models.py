@@ -145,6 +145,10 @@ class Draft(models.Model):
     closed_at = models.DateTimeField(null=True, blank=True)
     version = models.BigIntegerField(null=True, blank=True, help_text="The routing version that publishing it made.")
     sentences = models.JSONField(default=list, help_text="What was published, in the words of the history.")
+    undo = models.JSONField(
+        default=dict, help_text="What the last collected change replaced; void after any other edit."
+    )
+    untold = models.CharField(max_length=16, blank=True, help_text="What somebody is yet to be told of by mail.")
 
     class Meta:
         ordering = ["-id"]
