@@ -149,6 +149,8 @@ class Draft(models.Model):
         default=dict, help_text="What the last collected change replaced; void after any other edit."
     )
     untold = models.CharField(max_length=16, blank=True, help_text="What somebody is yet to be told of by mail.")
+    tell_at = models.DateTimeField(null=True, blank=True, help_text="When that is tried next.")
+    tell_tries = models.PositiveSmallIntegerField(default=0)
 
     class Meta:
         ordering = ["-id"]
@@ -157,6 +159,7 @@ class Draft(models.Model):
         indexes = [
             models.Index(fields=["publish_at"], condition=models.Q(state="scheduled"), name="draft_due"),
             models.Index(fields=["state", "author"], name="draft_by_state"),
+            models.Index(fields=["tell_at"], condition=~models.Q(untold=""), name="draft_untold"),
         ]
 
     def __str__(self) -> str:
