@@ -65,6 +65,17 @@ class View(NamedTuple):
     wanted: Mapping[int, Wanted] = {}
     total: int = 0
 
+    @property
+    def token(self) -> str:
+        """Differs whenever the draft that is shown does; empty where nothing is collected."""
+        if not self.is_collecting:
+            return ""
+        return f"{self.draft.pk}.{self.draft.revision}" if self.draft is not None else "0"
+
+    @property
+    def may_undo(self) -> bool:
+        return self.draft is not None and self.draft.undo.get("revision") == self.draft.revision
+
     def shown(self, rule: DestinationRule, events: Mapping[str, EventRule]) -> Shown:
         wanted = self.wanted.get(rule.id)
         if wanted is None:
@@ -182,9 +193,29 @@ def collect(
         held.set_native(DraftField.NATIVE_NAME, native_names or {}, own_names(rule.id, native_names or {}))
         held.set_native(DraftField.NATIVE_ID, native_ids or {}, rule.native_ids)
         draft.revision += 1
-        draft.problem = ""
-        draft.save(update_fields=["revision", "problem"])
+        draft.problem, draft.undo = "", {}
+        if replaced := held.replaced():
+            draft.undo = {"revision": draft.revision, "destination": rule.id, "replaced": replaced}
+        draft.save(update_fields=["revision", "problem", "undo"])
     return draft
+
+
+def take_back(user: Any, revision: int) -> bool:
+    """Undo what was collected last; False when the draft was changed since `revision`, or nothing was. Idempotent."""
+    with transaction.atomic():
+        draft = _taking(user).select_for_update().first()
+        if draft is None or draft.revision != revision or draft.undo.get("revision") != revision:
+            return False
+        for event, field, was in draft.undo["replaced"]:
+            key = {"draft": draft, "destination_id": draft.undo["destination"], "event_name": event, "field": field}
+            if was is None:
+                DraftChange.objects.filter(**key).delete()
+            else:
+                DraftChange.objects.update_or_create(**key, defaults=was)
+        draft.revision += 1
+        draft.undo = {}
+        draft.save(update_fields=["revision", "undo"])
+    return True
 
 
 def own_names(destination_id: int, events: Iterable[str]) -> dict[str, str]:
@@ -200,6 +231,15 @@ class _Held:
         self.draft, self.rule, self.state = draft, rule, state
         rows = DraftChange.objects.filter(draft=draft, destination=rule.id)
         self.changes: dict[Key, DraftChange] = {(row.event_name, row.field): row for row in rows}
+        self.found = dict(self.changes)
+
+    def replaced(self) -> list[tuple[str, str, dict[str, Any] | None]]:
+        """(event, field, what the draft held there before) of each change that is another one now."""
+        return [
+            (event, field, was and {"wanted": was.wanted, "seen": was.seen, "seen_version": was.seen_version})
+            for event, field in dict.fromkeys([*self.found, *self.changes])
+            if (was := self.found.get((event, field))) is not self.changes.get((event, field))
+        ]
 
     def set_mode(self, mode: str) -> None:
         """The mode decides of every event: what was drafted of single ones before is gone."""

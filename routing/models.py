@@ -145,6 +145,12 @@ class Draft(models.Model):
     closed_at = models.DateTimeField(null=True, blank=True)
     version = models.BigIntegerField(null=True, blank=True, help_text="The routing version that publishing it made.")
     sentences = models.JSONField(default=list, help_text="What was published, in the words of the history.")
+    undo = models.JSONField(
+        default=dict, help_text="What the last collected change replaced; void after any other edit."
+    )
+    untold = models.CharField(max_length=16, blank=True, help_text="What somebody is yet to be told of by mail.")
+    tell_at = models.DateTimeField(null=True, blank=True, help_text="When that is tried next.")
+    tell_tries = models.PositiveSmallIntegerField(default=0)
 
     class Meta:
         ordering = ["-id"]
@@ -153,6 +159,7 @@ class Draft(models.Model):
         indexes = [
             models.Index(fields=["publish_at"], condition=models.Q(state="scheduled"), name="draft_due"),
             models.Index(fields=["state", "author"], name="draft_by_state"),
+            models.Index(fields=["tell_at"], condition=~models.Q(untold=""), name="draft_untold"),
         ]
 
     def __str__(self) -> str:

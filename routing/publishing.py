@@ -14,12 +14,12 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied
 from django.db import DatabaseError, transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from destinations.models import Destination
-from routing import draft_diff, drafts, snapshot, toggles
+from routing import draft_diff, drafts, snapshot, telling, toggles
 from routing import sentences as said
 from routing.models import Draft, DraftChange, DraftField, DraftState
 
@@ -141,8 +141,17 @@ def ask_review(pk: int, user: Any, reviewer: Any, *, revision: int | None = None
             raise DraftError(_("Choose a colleague who may review drafts."))
         _filled(draft)
         draft.state, draft.reviewer, draft.comment, draft.problem = DraftState.IN_REVIEW, reviewer, "", ""
-        draft.save(update_fields=["state", "reviewer", "comment", "problem"])
+        telling.note(draft, telling.REVIEW)
+        draft.save(update_fields=["state", "reviewer", "comment", "problem", *telling.FIELDS])
     return draft
+
+
+def awaiting(user: Any) -> int:
+    """How many drafts wait for this user: to be reviewed, to be published after the approval, or to be mended."""
+    theirs = Q(author=user.pk) & (
+        Q(state=DraftState.APPROVED) | (Q(state=DraftState.OPEN) & ~Q(comment="", problem=""))
+    )
+    return Draft.objects.filter(theirs | Q(reviewer=user.pk, state=DraftState.IN_REVIEW)).count()
 
 
 def decide(pk: int, user: Any, *, is_approved: bool, comment: str = "", revision: int | None = None) -> Draft:
@@ -157,7 +166,8 @@ def decide(pk: int, user: Any, *, is_approved: bool, comment: str = "", revision
         draft.state = DraftState.APPROVED if is_approved else DraftState.OPEN
         draft.approved_at = timezone.now() if is_approved else None
         draft.reviewer, draft.comment = user, comment
-        draft.save(update_fields=["state", "approved_at", "reviewer", "comment"])
+        telling.note(draft, telling.APPROVED if is_approved else telling.SENT_BACK)
+        draft.save(update_fields=["state", "approved_at", "reviewer", "comment", *telling.FIELDS])
     return draft
 
 
@@ -241,7 +251,8 @@ def _publish_due(pk: int) -> bool:
         except (DraftError, toggles.ToggleError, PermissionDenied) as error:
             draft.state, draft.approved_at, draft.publish_at, draft.version = DraftState.OPEN, None, None, None
             draft.problem = str(error) or _("Who scheduled it may no longer change all of it.")
-            draft.save(update_fields=["state", "approved_at", "publish_at", "problem"])
+            telling.note(draft, telling.FAILED)
+            draft.save(update_fields=["state", "approved_at", "publish_at", "problem", *telling.FIELDS])
             return False
     return True
 
@@ -272,9 +283,12 @@ def _publish(draft: Draft, user: Any) -> None:
             group=group,
         )
         sentences += entry.sentences if entry is not None else []
+    # Who presses the button sees it; who is not there is told.
+    if draft.state == DraftState.SCHEDULED or user.pk != draft.author_id:
+        telling.note(draft, telling.PUBLISHED)
     draft.state, draft.version, draft.sentences = DraftState.PUBLISHED, group.version, sentences
     draft.closed_at, draft.publisher, draft.problem = timezone.now(), user, ""
-    draft.save(update_fields=["state", "version", "sentences", "closed_at", "publisher", "problem"])
+    draft.save(update_fields=["state", "version", "sentences", "closed_at", "publisher", "problem", *telling.FIELDS])
 
 
 def _filled(draft: Draft) -> None:

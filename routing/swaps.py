@@ -128,16 +128,29 @@ def gather(
         if is_refusal_raised:
             raise
         return refused(request, str(error))
+    mine = drafts.view_of(request.user)
+    # The bar shows it, with its Undo; a toast for each would stand before the bar.
+    said = _("In your draft, not in force yet.") if mine.total else _("Your draft is empty again: all is as in force.")
+    return _collected(request, live, before, mine.shown(rule, live.events), mine, said)
+
+
+def take_back(request: HttpRequest, revision: int) -> HttpResponse:
+    """Undo what the user collected last."""
+    was = drafts.view_of(request.user)
+    if not drafts.take_back(request.user, revision):
+        return refused(request, _("Your draft was changed since, so this cannot be undone by itself."))
+    live, mine = snapshot.current(), drafts.view_of(request.user)
+    rule = live.rules.get(was.draft.undo["destination"]) if was.draft is not None else None
+    if rule is None:
+        return redirect("routing:matrix")
+    before, after = was.shown(rule, live.events), mine.shown(rule, live.events)
+    return _collected(request, live, before, after, mine, _("Taken back."))
+
+
+def _collected(
+    request: HttpRequest, live: Snapshot, before: drafts.Shown, after: drafts.Shown, mine: drafts.View, said: str
+) -> HttpResponse:
     if not request.htmx:  # type: ignore[attr-defined]
         return redirect("routing:matrix")
-    mine = drafts.view_of(request.user)
-    context = {"said": _collected(mine), "oob": True, "mine": mine}
-    swaps = column_swaps(request, live, before, mine.shown(rule, live.events))
-    return render(request, "routing/_swaps.html", context | swaps)
-
-
-def _collected(mine: drafts.View) -> str:
-    if not mine.total:
-        return _("Your draft is empty again: all is as in force.")
-    # The bar shows it; a toast for each would stand before the bar.
-    return _("In your draft, not in force yet.")
+    context = {"said": said, "oob": True, "mine": mine}
+    return render(request, "routing/_swaps.html", context | column_swaps(request, live, before, after))

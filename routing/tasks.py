@@ -6,6 +6,7 @@ from celery import shared_task
 
 from routing.dispatch import route_due
 from routing.publishing import publish_due
+from routing.telling import tell_due
 
 
 @shared_task(name="routing.route_batches")
@@ -16,5 +17,9 @@ def route_batches() -> int:
 
 @shared_task(name="routing.publish_drafts")
 def publish_drafts() -> int:
-    """Publish the drafts whose time has come. Idempotent; overlapping calls leave each other's alone."""
-    return publish_due()
+    """Publish the drafts whose time has come, and mail what people are to know of drafts. Idempotent; overlapping calls
+    leave each other's alone.
+    """
+    count = publish_due()
+    tell_due()
+    return count

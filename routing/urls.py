@@ -24,6 +24,7 @@ urlpatterns = [
     path("history/<int:pk>/", views_history.entry, name="history_entry"),
     path("drafts/", views_drafts.index, name="drafts"),
     path("drafts/collecting/", views_drafts.collecting, name="collecting"),
+    path("drafts/undo/", views_drafts.undo, name="draft_undo"),
     path("drafts/<int:pk>/", views_drafts.detail, name="draft"),
     path("drafts/<int:pk>/discard/", views_drafts.discard, name="draft_discard"),
     path("drafts/<int:pk>/<slug:act>/", views_drafts.act, name="draft_act"),

@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from routing import draft_diff, drafts, publishing, snapshot, toasts, toggles
+from routing import draft_diff, drafts, publishing, snapshot, swaps, toasts, toggles
 from routing.models import Draft, DraftChange, DraftState, RoutingChange
 from routing.views import may
 from trackstack_site.guard import key_of
@@ -175,6 +175,13 @@ def collecting(request: HttpRequest) -> HttpResponse:
     else:
         messages.info(request, _("Switches are in force at once again."))
     return redirect("routing:drafts" if request.POST.get("from") == "drafts" else "routing:matrix")
+
+
+@may("routing.view_route", "routing.toggle_route")
+@require_POST
+def undo(request: HttpRequest) -> HttpResponse:
+    """Take back what this user collected last, when it still is the last."""
+    return swaps.take_back(request, _revision(request))
 
 
 @may("routing.view_draft", "routing.view_route")

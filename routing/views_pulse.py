@@ -24,22 +24,33 @@ def pulse(request: HttpRequest) -> HttpResponse:
     """Nothing new costs one small query. Otherwise the columns that changed, as out-of-band swaps."""
     seen = key_of(request.GET.get("seen", ""))
     version = snapshot.stored_version()
-    if seen is None or seen == version:
+    mine = drafts.view_of(request.user)
+    is_drafted_anew = request.GET.get("draft", mine.token) != mine.token
+    if seen is None or (seen == version and not is_drafted_anew):
         return HttpResponse(status=204)
     state = snapshot.current(version)
     changes = RoutingChange.objects.filter(version__gt=seen, version__lte=version).order_by("pk")[:200]
     found = [change for change in changes if change.action != "test"]
     columns = {change.destination_pk for change in found}
-    is_large = len(columns) > MOST_COLUMNS or any(
-        change.action not in history.ROUTING and change.action not in ("hold", "resume", "breaker", "replay")
-        for change in found
+    if is_drafted_anew:
+        # Another window of the same person: what either shows as drafted.
+        columns |= mine.wanted.keys() | {key_of(pk) for pk in request.GET.get("drafted", "").split(",") if pk}
+    is_other_mode = is_drafted_anew and mine.is_collecting != bool(request.GET.get("draft"))
+    is_large = (
+        is_other_mode
+        or len(columns) > MOST_COLUMNS
+        or any(
+            change.action not in history.ROUTING and change.action not in ("hold", "resume", "breaker", "replay")
+            for change in found
+        )
     )
     if is_large or not columns <= state.rules.keys() | {None}:
         return HttpResponse(status=204, headers={"HX-Refresh": "true"})
-    mine = drafts.view_of(request.user)
     others = [change for change in found if change.user_id != request.user.pk]
     context: dict[str, Any] = {
         "version": version,
+        "mine": mine if is_drafted_anew else None,
+        "oob": True,
         "columns": [
             whole_column(request, state, mine.shown(state.rules[pk], state.events))
             for pk in sorted(pk for pk in columns if pk is not None)

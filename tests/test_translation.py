@@ -33,6 +33,7 @@ NOT_PAGES = {
     "config_token_revoke": "POST",
     "collecting": "POST",
     "draft_act": "POST",
+    "draft_undo": "POST",
     "toggle": "POST",
     "undo": "POST",
     "look": "POST",

@@ -136,6 +136,7 @@ DELIVER_THREADS = env.read_int("DELIVER_THREADS", 16, minimum=2)
 SITE_URL = env.read_text("SITE_URL").rstrip("/")
 """Address of this installation, for links in notices."""
 EMAIL_TIMEOUT = 10
+SENDS_MAIL = bool(env.read_text("EMAIL_URL"))
 globals().update(env.parse_email_url(env.read_text("EMAIL_URL")))
 
 # --- Processes (see trackstack_site/processes.py) ---------------------------------------------------

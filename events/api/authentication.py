@@ -99,8 +99,8 @@ def read_key(request: Any) -> str:
 class IngestKeyAuthentication(BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[None, KnownKey] | None:
         """Raises Problem 401, saying which of missing, malformed, unknown, expired or switched off it is."""
-        if request.method == "OPTIONS":
-            return None
+        if request.method != "POST":
+            return None  # a preflight brings no key, and any other method is refused with or without one
         text = read_key(request)
         if not text:
             raise Problem(401, "key_missing", "Send the source's API key in the header x-ts-key.")

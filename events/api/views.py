@@ -13,6 +13,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from rest_framework.authentication import SessionAuthentication
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.permissions import AllowAny
 from rest_framework.renderers import JSONRenderer
@@ -246,8 +247,9 @@ class SchemaView(SpectacularAPIView):
     permission_classes = [AllowAny]
 
 
+# Open to all; whoever is logged in has the menu beside it.
 _reference = SpectacularSwaggerSplitView.as_view(
-    url_name="schema", authentication_classes=[], permission_classes=[AllowAny]
+    url_name="schema", authentication_classes=[SessionAuthentication], permission_classes=[AllowAny]
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable
 
@@ -110,4 +111,9 @@ def test_the_api_reference_is_rendered_from_our_own_files(open_as: OpenAs, stack
     page.on("request", lambda request: asked.append(request.url))
     page.goto(f"http://127.0.0.1:{stack.port}/api/docs/")
     expect(page.get_by_text("Send 1 to 100 events")).to_be_visible()
+    expect(page.get_by_role("navigation", name="Main").get_by_role("link", name="Health")).to_be_visible()
+    page.get_by_role("button", name="Theme").click(click_count=2)
+    expect(page.locator("html")).to_have_class(re.compile("dark-mode"))
+    page.get_by_role("button", name="Theme").click()
+    expect(page.locator("html")).not_to_have_class(re.compile("dark-mode"))
     assert all(url.startswith((f"http://127.0.0.1:{stack.port}/", "data:", "blob:")) for url in asked), asked

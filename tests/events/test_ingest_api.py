@@ -138,6 +138,8 @@ def test_unknown_fields_are_kept_and_named() -> None:
         (lambda key: post([event()], key, headers={"content-encoding": "gzip"}), 415, "unsupported_encoding"),
         (lambda key: post([event()], key, headers={"origin": "https://evil.example"}), 403, "origin_not_allowed"),
         (lambda key: Client().get("/events", headers={"x-ts-key": key}), 405, "method_not_allowed"),
+        (lambda _: Client().get("/events"), 405, "method_not_allowed"),
+        (lambda _: Client().put("/events"), 405, "method_not_allowed"),
     ],
 )
 def test_errors_are_problems_with_a_code(send: Any, status: int, code: str) -> None:

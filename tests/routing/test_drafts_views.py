@@ -266,3 +266,51 @@ def test_what_was_switched_on_can_be_sent_for_the_last_days_too(ada: Client, pix
     assert ("Send the last days of what it switched on" in text) is may_replay
     assert (f"replays/new/?kind=missed&amp;destination={pixel.pk}" in text) is may_replay
     assert may_replay
+
+
+# --- Undo ----------------------------------------------------------------------------------------------
+
+
+def undo(client: Client, revision: int) -> Any:
+    return client.post(DRAFTS + "undo/", {"revision": revision}, **HTMX)
+
+
+def rows_of(draft: Draft) -> set[tuple[str, str, str]]:
+    return set(draft.changes.values_list("event_name", "field", "wanted"))
+
+
+def test_what_was_collected_last_is_taken_back(ada: Client, pixel: Destination) -> None:
+    toggle(ada, pixel, "PageView:1")
+    toggle(ada, pixel, "SignUp:0")
+    first = rows_of(draft_of("ada"))
+    html = toggle(ada, pixel, "StartTrial:0", **HTMX).content.decode()
+    revision = draft_of("ada").revision
+    assert f'name="revision" value="{revision}"' in html
+    html = undo(ada, revision).content.decode()
+    assert "Taken back." in html
+    assert "StartTrial → Pixel" in html
+    assert "SignUp → Pixel" not in html, "only what is different is sent"
+    assert rows_of(draft_of("ada")) == first
+    assert 'name="revision"' not in html, "there is no second step back"
+    assert "changed since" in undo(ada, revision).content.decode()
+    assert rows_of(draft_of("ada")) == first
+
+
+def test_taking_a_mode_back_brings_the_single_switches_again(ada: Client, pixel: Destination) -> None:
+    toggle(ada, pixel, "SignUp:0")
+    before = rows_of(draft_of("ada"))
+    ada.post(MATRIX + "change/", {"set": f"{pixel.pk}:=everything", "seen": snapshot.stored_version()}, **HTMX)
+    assert rows_of(draft_of("ada")) != before
+    undo(ada, draft_of("ada").revision)
+    assert rows_of(draft_of("ada")) == before
+
+
+def test_an_old_window_takes_nothing_back(ada: Client, pixel: Destination) -> None:
+    toggle(ada, pixel, "SignUp:0")
+    old = draft_of("ada").revision
+    toggle(ada, pixel, "StartTrial:0")
+    assert "changed since" in undo(ada, old).content.decode()
+    draft = draft_of("ada")
+    ada.post(f"{DRAFTS}{draft.pk}/remove/", {"change": draft.changes.first().pk})
+    assert "changed since" in undo(ada, draft_of("ada").revision).content.decode(), "another edit came after"
+    assert len(rows_of(draft_of("ada"))) == 1

@@ -8,6 +8,7 @@ import pytest
 from django.urls import reverse
 
 from routing import snapshot, toggles
+from routing.models import Draft
 from tests import factories
 from tests.logins import client_with
 
@@ -41,3 +42,28 @@ def test_pulse_has_the_page_read_anew_when_much_changed() -> None:
     toggles.record_destination_change(meta, "created", ["It is created"])
     answer = client_with(group="Viewer").get(reverse("routing:pulse"), {"seen": seen})
     assert answer.headers["HX-Refresh"] == "true"
+
+
+def test_pulse_brings_what_the_same_person_collected_in_another_window() -> None:
+    pixel, page = factories.make_destination("meta", name="Pixel"), reverse("routing:pulse")
+    other = factories.make_destination("linkedin", name="LI")
+    client = client_with(group="Marketer")
+    seen = {"seen": snapshot.stored_version(), "draft": ""}
+    assert client.get(page, seen).status_code == 204
+    client.post(reverse("routing:collecting"), {"on": "1"})
+    assert client.get(page, seen).headers["HX-Refresh"] == "true", "the whole page is another one"
+    seen |= {"draft": "0", "drafted": ""}
+    assert client.get(page, seen).status_code == 204
+    client.post(reverse("routing:toggle"), {"set": f"{pixel.pk}:FeatureUsed:1"})
+    html = client.get(page, seen).content.decode()
+    assert "FeatureUsed → Pixel" in html
+    assert "Draft: 1 change" in html
+    assert "→ LI" not in html
+    draft = Draft.objects.get()
+    seen |= {"draft": f"{draft.pk}.{draft.revision}", "drafted": f"{pixel.pk},"}
+    assert client.get(page, seen).status_code == 204
+    client.post(reverse("routing:draft_undo"), {"revision": draft.revision})
+    client.post(reverse("routing:toggle"), {"set": f"{other.pk}:FeatureUsed:1"})
+    html = client.get(page, seen).content.decode()
+    assert "FeatureUsed → Pixel" in html, "it is not drafted there any more"
+    assert "FeatureUsed → LI" in html
