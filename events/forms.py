@@ -9,6 +9,8 @@ from typing import Any
 
 from django import forms
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
 
 from events.models import CanonicalEvent, RejectedEvent, Source, Stage
 
@@ -35,21 +37,26 @@ class OriginsField(forms.CharField):
         lines = (line.strip().rstrip("/").lower() for line in super().clean(value).splitlines())
         origins = list(dict.fromkeys(line for line in lines if line))
         if len(origins) > MAX_ORIGINS:
-            raise forms.ValidationError(f"At most {MAX_ORIGINS} origins.")
+            sentence = ngettext("At most %(count)d origin.", "At most %(count)d origins.", MAX_ORIGINS)
+            raise forms.ValidationError(sentence % {"count": MAX_ORIGINS})
         for origin in origins:
             if origin != "*" and (len(origin) > 200 or not ORIGIN.fullmatch(origin)):
-                raise forms.ValidationError(
-                    f"{origin[:80]} is no origin: write scheme://host or scheme://host:port, such as "
-                    "https://app.example.com, or * for any."
+                sentence = _(
+                    "%(origin)s is no origin: write scheme://host or scheme://host:port, such as"
+                    " https://app.example.com, or * for any."
                 )
+                raise forms.ValidationError(sentence % {"origin": origin[:80]})
         return origins
 
 
 class SourceForm(forms.ModelForm):
     allowed_origins = OriginsField(
+        label=gettext_lazy("Allowed origins"),
         required=False,
         widget=forms.Textarea({"rows": 3, "placeholder": "https://app.example.com", "spellcheck": "false"}),
-        help_text="Browser origins that may send with this source's keys, one per line. Empty: servers only.",
+        help_text=gettext_lazy(
+            "Browser origins that may send with this source's keys, one per line. Empty: servers only."
+        ),
     )
 
     class Meta:
@@ -62,20 +69,32 @@ class SourceForm(forms.ModelForm):
             "is_active",
         )
         labels = {
-            "default_marketing_consent": "Marketing consent unless said otherwise",
-            "default_analytics_consent": "Analytics consent unless said otherwise",
-            "is_active": "Active",
+            "name": gettext_lazy("Name"),
+            "default_marketing_consent": gettext_lazy("Marketing consent unless said otherwise"),
+            "default_analytics_consent": gettext_lazy("Analytics consent unless said otherwise"),
+            "is_active": gettext_lazy("Active"),
         }
         help_texts = {
-            "name": "The app or site that sends, such as “Web app”.",
-            "is_active": "Switched off, its keys are refused.",
+            "name": gettext_lazy("The app or site that sends, such as “Web app”."),
+            "is_active": gettext_lazy("Switched off, its keys are refused."),
         }
 
 
 class KeyForm(forms.Form):
-    label = forms.CharField(max_length=64, required=False, help_text="What the key is for, such as “Production”.")
+    label = forms.CharField(
+        label=gettext_lazy("Label"),
+        max_length=64,
+        required=False,
+        help_text=gettext_lazy("What the key is for, such as “Production”."),
+    )
     expires = forms.TypedChoiceField(
-        choices=[("", "Never"), ("30", "In 30 days"), ("90", "In 90 days"), ("365", "In a year")],
+        label=gettext_lazy("Expires"),
+        choices=[
+            ("", gettext_lazy("Never")),
+            ("30", gettext_lazy("In 30 days")),
+            ("90", gettext_lazy("In 90 days")),
+            ("365", gettext_lazy("In a year")),
+        ],
         coerce=int,
         empty_value=None,
         required=False,
@@ -92,29 +111,59 @@ class EventForm(forms.ModelForm):
     class Meta:
         model = CanonicalEvent
         fields = ("stage", "description", "routing_class", "when_to_fire", "avoid")
-        labels = {"routing_class": "Class", "when_to_fire": "Fire when"}
-        help_texts = {
-            "routing_class": "Warehouse only: never to an ad or analytics platform unless it is ticked there.",
+        labels = {
+            "stage": gettext_lazy("Stage"),
+            "description": gettext_lazy("Description"),
+            "routing_class": gettext_lazy("Class"),
+            "when_to_fire": gettext_lazy("Fire when"),
+            "avoid": gettext_lazy("Avoid"),
         }
-        widgets = {name: forms.Textarea({"rows": 2}) for name in ("description", "when_to_fire", "avoid")}
+        help_texts = {
+            "routing_class": gettext_lazy(
+                "Warehouse only: never to an ad or analytics platform unless it is ticked there."
+            ),
+        }
+        widgets = {
+            "stage": forms.Select({"translate": "no"}),
+            **{name: forms.Textarea({"rows": 2}) for name in ("description", "when_to_fire", "avoid")},
+        }
 
 
 class RegisterForm(EventForm):
     """A new extension event; the name is checked by `taxonomy.register`, which has the sentences."""
 
-    name = forms.CharField(max_length=80, help_text="PascalCase, exactly as product code sends it: WebinarAttended.")
-    stage = forms.ModelChoiceField(queryset=Stage.objects.all(), empty_label=None)
+    name = forms.CharField(
+        label=gettext_lazy("Name"),
+        max_length=80,
+        help_text=gettext_lazy("PascalCase, exactly as product code sends it: WebinarAttended."),
+    )
+    stage = forms.ModelChoiceField(
+        label=gettext_lazy("Stage"),
+        queryset=Stage.objects.all(),
+        empty_label=None,
+        widget=forms.Select({"translate": "no"}),
+    )
     field_order = ("name", "stage", "description", "routing_class", "when_to_fire", "avoid")
 
 
 class RejectedFilter(forms.Form):
     code = forms.CharField(required=False, max_length=32)
-    source = forms.ModelChoiceField(queryset=Source.objects.all(), required=False, empty_label="Every source")
-    event = forms.CharField(label="Event name", required=False, max_length=128)
-    status = forms.ChoiceField(
-        label="Show",
+    source = forms.ModelChoiceField(
+        label=gettext_lazy("Source"),
+        queryset=Source.objects.all(),
+        widget=forms.Select({"translate": "no"}),
         required=False,
-        choices=[("", "Not yet re-submitted"), ("again", "Re-submitted"), ("all", "All")],
+        empty_label=gettext_lazy("Every source"),
+    )
+    event = forms.CharField(label=gettext_lazy("Event name"), required=False, max_length=128)
+    status = forms.ChoiceField(
+        label=gettext_lazy("Show"),
+        required=False,
+        choices=[
+            ("", gettext_lazy("Not yet re-submitted")),
+            ("again", gettext_lazy("Re-submitted")),
+            ("all", gettext_lazy("All")),
+        ],
     )
 
     def values(self) -> dict[str, Any]:
@@ -124,10 +173,10 @@ class RejectedFilter(forms.Form):
 
 class ResubmitForm(forms.Form):
     payload = forms.CharField(
-        label="Event as JSON",
+        label=gettext_lazy("Event as JSON"),
         widget=forms.Textarea({"rows": 16, "spellcheck": "false", "autocomplete": "off"}),
         max_length=1_000_000,
-        help_text="Personal values show as ***: leave them so and they go back in as they were sent.",
+        help_text=gettext_lazy("Personal values show as ***: leave them so and they go back in as they were sent."),
     )
 
     def __init__(self, rejected: RejectedEvent, **kwargs: Any) -> None:
@@ -138,7 +187,7 @@ class ResubmitForm(forms.Form):
         try:
             value = json.loads(self.cleaned_data["payload"])
         except (ValueError, RecursionError) as error:
-            raise forms.ValidationError(f"This is not JSON: {error}.") from None
+            raise forms.ValidationError(_("This is not JSON: %(error)s.") % {"error": error}) from None
         if not isinstance(value, dict):
-            raise forms.ValidationError("Write one event: a JSON object in braces.")
+            raise forms.ValidationError(_("Write one event: a JSON object in braces."))
         return value

@@ -10,6 +10,7 @@ from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 POSITION_BITS = 7  # 0..127 events in a batch; the contract allows 100
 POSITION_MASK = (1 << POSITION_BITS) - 1
@@ -44,9 +45,9 @@ class Stage(models.Model):
 
 
 class RoutingClass(models.TextChoices):
-    STANDARD = "standard", "Standard"
-    PRODUCT = "product", "Product"
-    WAREHOUSE_ONLY = "warehouse_only", "Warehouse only"
+    STANDARD = "standard", _("Standard")
+    PRODUCT = "product", _("Product")
+    WAREHOUSE_ONLY = "warehouse_only", _("Warehouse only")
 
 
 class CanonicalEvent(models.Model):
@@ -104,11 +105,11 @@ class Source(models.Model):
     )
     default_marketing_consent = models.BooleanField(
         default=True,
-        help_text="What holds for ad platforms and CRMs when an event says nothing about consent.",
+        help_text=_("What holds for ad platforms and CRMs when an event says nothing about consent."),
     )
     default_analytics_consent = models.BooleanField(
         default=True,
-        help_text="What holds for analytics, warehouses and webhooks when an event says nothing.",
+        help_text=_("What holds for analytics, warehouses and webhooks when an event says nothing."),
     )
     is_active = models.BooleanField(default=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)

@@ -16,6 +16,9 @@ from typing import Any, NamedTuple
 
 from django.db import connection, transaction
 from django.utils import timezone
+from django.utils.functional import Promise
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from destinations.queries import first_batch
 from events.models import Event, QualityCount, QualityCursor, QualityMemory, event_pk
@@ -38,10 +41,10 @@ NEEDS_SERVER = frozenset({"SignUp", "StartTrial", "Purchase", "SubscriptionStart
 
 class Check(NamedTuple):
     code: str
-    title: str
-    sentence: str
+    title: str | Promise
+    sentence: str | Promise
     """{event} is filled in."""
-    mend: str
+    mend: str | Promise
     inflates: bool
     """Whether each finding is an event counted once too often."""
 
@@ -51,44 +54,44 @@ CHECKS: dict[str, Check] = {
     for check in (
         Check(
             "transaction_twice",
-            "One transaction, several events",
-            "{event} came again for a transactionId that had one, under another eventId.",
-            "Make eventId from the transaction id, so that a repetition is recognised.",
+            _("One transaction, several events"),
+            _("{event} came again for a transactionId that had one, under another eventId."),
+            _("Make eventId from the transaction id, so that a repetition is recognised."),
             True,
         ),
         Check(
             "view_twice",
-            "The same page view twice",
-            "{event} of one page came twice within a second for one visitor.",
-            "Fire it once a navigation: often the tag and the router both do.",
+            _("The same page view twice"),
+            _("{event} of one page came twice within a second for one visitor."),
+            _("Fire it once a navigation: often the tag and the router both do."),
             True,
         ),
         Check(
             "same_meaning",
-            "Events that mean the same",
-            "{event} came within a minute of another event for the same payment of one person.",
-            "Send one money event for a payment, and tick only that one for ad platforms.",
+            _("Events that mean the same"),
+            _("{event} came within a minute of another event for the same payment of one person."),
+            _("Send one money event for a payment, and tick only that one for ad platforms."),
             True,
         ),
         Check(
             "without_person",
-            "Sign-up without a person",
-            "{event} carried no e-mail address, phone or external id: hardly any platform can use it.",
-            "Send it from the server, where the new account's e-mail address is known.",
+            _("Sign-up without a person"),
+            _("{event} carried no e-mail address, phone or external id: hardly any platform can use it."),
+            _("Send it from the server, where the new account's e-mail address is known."),
             False,
         ),
         Check(
             "without_value",
-            "Purchase without value",
-            "{event} carried no value or no currency: it counts, but is worth nothing to bidding.",
-            "Send value and currency, in major units, with every Purchase.",
+            _("Purchase without value"),
+            _("{event} carried no value or no currency: it counts, but is worth nothing to bidding."),
+            _("Send value and currency, in major units, with every Purchase."),
             False,
         ),
         Check(
             "browser_only",
-            "Only from the browser",
-            "{event} came from a browser, and no copy of it from the server.",
-            "Send the same event with the same eventId from the server as well.",
+            _("Only from the browser"),
+            _("{event} came from a browser, and no copy of it from the server."),
+            _("Send the same event with the same eventId from the server as well."),
             False,
         ),
     )
@@ -307,12 +310,15 @@ class Trouble(NamedTuple):
 
     @property
     def sentence(self) -> str:
-        return self.check.sentence.format(event=self.event)
+        return str(self.check.sentence).format(event=self.event)
 
     @property
     def estimate(self) -> str:
         """What it does to the counts, in words; empty when it does nothing to them."""
-        return f"{self.event} is counted {self.inflation:.1f} % too often" if self.check.inflates else ""
+        if not self.check.inflates:
+            return ""
+        sentence: str = gettext("%(event)s is counted %(share)s %% too often")
+        return sentence % {"event": self.event, "share": f"{self.inflation:.1f}"}
 
 
 def troubles(today: date | None = None) -> list[Trouble]:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from django.db import connection, transaction
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from events import contract, masked_json
 from events.fields import TS_ALIASES
@@ -60,6 +61,24 @@ class Unmended(ValueError):
     """The edited event still fails the contract; the message is the contract's sentence."""
 
 
+LABELS = {
+    "currency_shape": _("Currency shape"),
+    "missing": _("Missing"),
+    "not_an_object": _("Not an object"),
+    "not_decodable": _("Not decodable"),
+    "not_storable": _("Not storable"),
+    "out_of_range": _("Out of range"),
+    "too_deep": _("Too deep"),
+    "too_long": _("Too long"),
+    "ts_in_future": _("Ts in future"),
+    "ts_shape": _("Ts shape"),
+    "ts_too_early": _("Ts too early"),
+    "unknown_name": _("Unknown name"),
+    "wrong_type": _("Wrong type"),
+}
+"""Codes of the contract, for a person; another is said as it is."""
+
+
 class Code(NamedTuple):
     code: str
     count: int
@@ -67,7 +86,7 @@ class Code(NamedTuple):
 
     @property
     def label(self) -> str:
-        return self.code.replace("_", " ").capitalize()
+        return str(LABELS.get(self.code) or self.code.replace("_", " ").capitalize())
 
 
 def codes() -> list[Code]:

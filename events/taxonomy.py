@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import msgspec
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from events.fields import NAME_PATTERN
 from events.models import CanonicalEvent, RoutingClass, SeenName, Stage
@@ -143,14 +144,18 @@ def register(
     name = name.strip()
     if not re.fullmatch(NAME_PATTERN.strip("^$"), name):
         near = near_name(name, frozenset(row.name for row in shipped()))
-        hint = f' Did you mean "{near}"?' if near else ""
-        raise TaxonomyError(f'"{name[:80]}" is no event name: write it in PascalCase, such as WebinarAttended.{hint}')
+        sentence = (
+            _('"%(name)s" is no event name: write it in PascalCase, such as WebinarAttended. Did you mean "%(near)s"?')
+            if near
+            else _('"%(name)s" is no event name: write it in PascalCase, such as WebinarAttended.')
+        )
+        raise TaxonomyError(sentence % {"name": name[:80], "near": near})
     key = stage if isinstance(stage, str) else stage.pk
     if routing_class not in RoutingClass.values:
-        raise TaxonomyError(f'"{routing_class}" is no routing class.')
+        raise TaxonomyError(_('"%(name)s" is no routing class.') % {"name": routing_class})
     with transaction.atomic():
         if not Stage.objects.filter(pk=key).exists():
-            raise TaxonomyError(f'There is no stage "{key}".')
+            raise TaxonomyError(_('There is no stage "%(key)s".') % {"key": key})
         event: CanonicalEvent
         event, is_new = CanonicalEvent.objects.get_or_create(
             name=name,
@@ -164,8 +169,12 @@ def register(
             },
         )
         if not is_new:
-            hint = "; it is retired, restore it instead" if event.retired_at else ""
-            raise TaxonomyError(f"{name} is registered already{hint}.")
+            sentence = (
+                _("%(name)s is registered already; it is retired, restore it instead.")
+                if event.retired_at
+                else _("%(name)s is registered already.")
+            )
+            raise TaxonomyError(sentence % {"name": name})
         SeenName.objects.filter(name=name).delete()
         _bump()
     return event

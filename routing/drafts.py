@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 from django.db import transaction
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
 
 from destinations import platforms
 from destinations.models import Destination
@@ -176,7 +177,7 @@ def collect(
     rule, state: what is in force, without the draft. Raises toggles.ToggleError as `toggles.apply` does.
     """
     if rule.is_builtin and (mode is not None or on):
-        raise toggles.ToggleError(f"{rule.name} always gets every event.")
+        raise toggles.ToggleError(_("%(destination)s always gets every event.") % {"destination": rule.name})
     toggles.check_native_ids(platforms.get(rule.platform).native_id, native_ids or {})
     with transaction.atomic():
         # One at a time: two switches in a row must not begin a draft each.
@@ -184,7 +185,7 @@ def collect(
         draft = _taking(user).select_for_update().first() or Draft.objects.create(author=user)
         # The destination may be gone by now.
         if not Destination.objects.present().filter(pk=rule.id).exists():
-            raise toggles.ToggleError(f"{rule.name} was deleted meanwhile.")
+            raise toggles.ToggleError(_("%(destination)s was deleted meanwhile.") % {"destination": rule.name})
         held = _Held(draft, rule, state)
         if mode is not None:
             held.set_mode(mode)
@@ -309,7 +310,7 @@ class _Held:
 
 def remove(draft: Draft, changes: Iterable[int]) -> int:
     """Take changes out of a draft, which its caller holds locked; returns how many were there."""
-    found, _ = DraftChange.objects.filter(draft=draft, pk__in=list(changes)).delete()
+    found, _by_model = DraftChange.objects.filter(draft=draft, pk__in=list(changes)).delete()
     return found
 
 

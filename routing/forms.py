@@ -74,7 +74,9 @@ class MappingForm(forms.Form):
         default = platform.native_name(event)
         name, native_id = self.fields["native_name"], self.fields["native_id"]
         name.label = _("What %(platform)s calls it") % {"platform": platform.label}
-        name.widget.attrs.update(placeholder=default, autocomplete="off", spellcheck="false", autofocus=True)
+        name.widget.attrs.update(
+            placeholder=default, translate="no", autocomplete="off", spellcheck="false", autofocus=True
+        )
         name.help_text = (
             _("Empty: %(name)s, the platform's own name.") % {"name": default}
             if default

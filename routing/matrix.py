@@ -8,6 +8,7 @@ from collections.abc import Container, Iterable, Mapping
 import msgspec
 from django.utils.translation import gettext as _
 
+from destinations.models import Hold
 from destinations.platforms.base import Kind
 from routing.policy import DestinationRule, EventRule, Mode, carries, selects
 from routing.snapshot import Snapshot
@@ -198,10 +199,17 @@ def status_of(rule: DestinationRule) -> Status:
     if not rule.is_enabled:
         return Status(_("off"), "quiet", _("Nothing is sent to this destination."))
     if rule.is_held:
-        return Status(_("held"), "warn", rule.hold or _("Deliveries are written and wait."))
+        return Status(_("held"), "warn", _why_held(rule))
     if rule.is_sandbox:
         return Status(_("sandbox"), "info", _("Sent to the built-in sandbox instead of the platform."))
     return Status(_("on"), "good")
+
+
+def _why_held(rule: DestinationRule) -> str:
+    if not rule.hold:
+        return _("Deliveries are written and wait.")
+    label = Hold(rule.hold).label
+    return _("%(state)s: %(detail)s") % {"state": label, "detail": rule.hold_detail} if rule.hold_detail else str(label)
 
 
 def events_shown(state: Snapshot, words: str, mark: str) -> list[str]:

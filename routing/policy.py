@@ -78,7 +78,9 @@ class DestinationRule(msgspec.Struct, frozen=True, kw_only=True):
     is_held: bool = False
     """Paused or failing: deliveries are written and wait. Does not change a decision."""
     hold: str = ""
-    """Why it is held, in words."""
+    """Why it is held: a code of `destinations.models.Hold`."""
+    hold_detail: str = ""
+    """What the platform said, or who paused it did."""
     is_sandbox: bool = False
     source_ids: frozenset[int] | None = None
     """None: every source."""

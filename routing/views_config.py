@@ -41,6 +41,7 @@ class CopyForm(forms.Form):
         rows = Destination.objects.present().defer("settings", "secrets").order_by("name")
         sent = rows.exclude(pk__in=[row.pk for row in rows if row.platform.is_builtin])
         for name in ("source", "target"):
+            self.fields[name].widget.attrs["translate"] = "no"
             self.fields[name].queryset = sent  # type: ignore[attr-defined]
 
     def clean(self) -> dict[str, Any]:

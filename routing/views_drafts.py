@@ -56,7 +56,11 @@ class ReviewerForm(forms.Form):
     """As TimeForm: one of several ways."""
 
     reviewer = forms.ModelChoiceField(
-        label=gettext_lazy("Colleague"), queryset=None, required=False, empty_label=gettext_lazy("Choose…")
+        label=gettext_lazy("Colleague"),
+        queryset=None,
+        required=False,
+        empty_label=gettext_lazy("Choose…"),
+        widget=forms.Select({"translate": "no"}),
     )
 
     def __init__(self, *args: Any, author: Any, **kwargs: Any) -> None:

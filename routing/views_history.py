@@ -26,6 +26,7 @@ class HistoryFilter(forms.Form):
         queryset=Destination.objects.defer("settings", "secrets"),
         required=False,
         empty_label=_("Every destination"),
+        widget=forms.Select({"translate": "no"}),
     )
     actor = forms.CharField(label=_("Who"), required=False, max_length=150)
     event = forms.CharField(label=_("Event"), required=False, max_length=64)

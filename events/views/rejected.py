@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.http import urlencode
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods
 
 from events import rejections
@@ -72,9 +73,13 @@ def _resubmit(request: HttpRequest, rejected: RejectedEvent) -> HttpResponse:
         except ContractError as error:
             form.add_error("payload", error.detail)
         except NotStored:
-            form.add_error(None, "The event could not be stored just now; try again.")
+            form.add_error(None, _("The event could not be stored just now; try again."))
         else:
-            said = "is accepted" if receipt.accepted else "had been accepted before: a duplicate, nothing was stored"
-            messages.success(request, f"{event_id} {said}.")
+            sentence = (
+                _("%(id)s is accepted.")
+                if receipt.accepted
+                else _("%(id)s had been accepted before: a duplicate, nothing was stored.")
+            )
+            messages.success(request, sentence % {"id": event_id})
             return redirect(f"{reverse('destinations:trace')}?{urlencode({'id': event_id})}")
     return _page(request, rejected, form)

@@ -8,6 +8,7 @@ from django.db.models import Count, Max, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
@@ -37,7 +38,7 @@ def add(request: HttpRequest) -> HttpResponse:
     form = SourceForm(request.POST or None)
     if form.is_valid():
         source = _save(form)
-        messages.success(request, f"{source.name} is created. It needs a key to send with.")
+        messages.success(request, _("%(name)s is created. It needs a key to send with.") % {"name": source.name})
         return redirect("events:source", source.pk)
     return render(request, "events/source.html", {"form": form})
 
@@ -59,7 +60,7 @@ def _edited(request: HttpRequest, source: Source) -> HttpResponse:
         return _page(request, source, form)
     if form.has_changed():
         _save(form)
-        messages.success(request, f"{form.instance.name} is saved.")
+        messages.success(request, _("%(name)s is saved.") % {"name": form.instance.name})
     return redirect("events:source", source.pk)
 
 
@@ -107,6 +108,6 @@ def revoke(request: HttpRequest, pk: int) -> HttpResponse:
     key = get_object_or_404(ApiKey.objects.select_related("source"), pk=pk)
     if request.method == "POST":
         if revoke_key(key):
-            messages.success(request, f"The key {key} is revoked.")
+            messages.success(request, _("The key %(key)s is revoked.") % {"key": key})
         return redirect("events:source", key.source_id)
     return render(request, "events/key_revoke.html", {"key": key})

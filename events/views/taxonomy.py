@@ -8,6 +8,7 @@ from django.db.models import Prefetch
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from events import taxonomy
@@ -56,7 +57,8 @@ def register(request: HttpRequest) -> HttpResponse:
         except taxonomy.TaxonomyError as error:
             form.add_error("name", str(error))
         else:
-            messages.success(request, f"{event.name} is registered and routed like any other from now on.")
+            sentence = _("%(name)s is registered and routed like any other from now on.")
+            messages.success(request, sentence % {"name": event.name})
             return redirect("events:taxonomy")
     return render(request, "events/event_form.html", {"form": form})
 
@@ -69,7 +71,7 @@ def edit(request: HttpRequest, name: str) -> HttpResponse:
     if form.is_valid():
         if form.has_changed():
             save_edited(form)
-            messages.success(request, f"{event.name} is saved.")
+            messages.success(request, _("%(name)s is saved.") % {"name": event.name})
         return redirect("events:taxonomy")
     return render(request, "events/event_form.html", {"form": form, "event": event, "shipped": _shipped(name)})
 
@@ -104,7 +106,9 @@ def retire(request: HttpRequest, name: str) -> HttpResponse:
         effect = retiring.effect(name, snapshot.current(), timezone.now().date())
         return render(request, "events/event_retire.html", {"event": event, "effect": effect})
     if request.method == "POST" and taxonomy.retire(event):
-        messages.success(request, f"{name} is retired: still accepted, sent only where it is ticked.")
+        messages.success(
+            request, _("%(name)s is retired: still accepted, sent only where it is ticked.") % {"name": name}
+        )
     return redirect("events:taxonomy")
 
 
@@ -113,5 +117,5 @@ def retire(request: HttpRequest, name: str) -> HttpResponse:
 def restore(request: HttpRequest, name: str) -> HttpResponse:
     event = get_object_or_404(CanonicalEvent, name=name)
     if taxonomy.restore(event):
-        messages.success(request, f"{name} is in use again.")
+        messages.success(request, _("%(name)s is in use again.") % {"name": name})
     return redirect("events:taxonomy")
