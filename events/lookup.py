@@ -19,6 +19,9 @@ from typing import NamedTuple
 
 from django.db import OperationalError, connection, transaction
 from django.utils import timezone
+from django.utils.functional import Promise
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from psycopg.errors import QueryCanceled
 
 from events.models import Event
@@ -34,7 +37,7 @@ TURN_SECONDS = 30
 
 
 class Key(NamedTuple):
-    label: str
+    label: str | Promise
     expression: str
     """As the index has it (migration 0003)."""
     wanted: Callable[[str], list[str]]
@@ -58,10 +61,10 @@ def _email(text: str) -> list[str]:
 
 
 KEYS: dict[str, Key] = {
-    "transaction": Key("Transaction id", "payload->>'transactionId'", _as_it_is),
-    "order": Key("Order id", "payload->>'orderId'", _as_it_is),
-    "email": Key("E-mail address", "md5(lower(payload->>'email'))", _email),
-    "external": Key("External id", "payload->>'externalId'", _as_it_is),
+    "transaction": Key(_("Transaction id"), "payload->>'transactionId'", _as_it_is),
+    "order": Key(_("Order id"), "payload->>'orderId'", _as_it_is),
+    "email": Key(_("E-mail address"), "md5(lower(payload->>'email'))", _email),
+    "external": Key(_("External id"), "payload->>'externalId'", _as_it_is),
 }
 
 
@@ -91,7 +94,8 @@ def find(by: str, text: str) -> list[Event]:
             cursor.execute("SET LOCAL statement_timeout = DEFAULT; SET LOCAL enable_seqscan = DEFAULT")
     except OperationalError as error:
         if isinstance(error.__cause__, QueryCanceled):
-            raise TooSlow("Looking it up takes too long just now. The event id finds it at once.") from None
+            sentence = gettext("Looking it up takes too long just now. The event id finds it at once.")
+            raise TooSlow(sentence) from None
         raise
     return list(Event.objects.filter(pk__in=found).select_related("source").order_by("-pk"))
 

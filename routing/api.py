@@ -116,7 +116,7 @@ class ConfigView(APIView):
 
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
         """Programs read the answers: they are in English, whatever a request says it accepts."""
-        with translation.override("en"):
+        with translation.override(None):  # type: ignore[arg-type]
             return super().dispatch(request, *args, **kwargs)
 
     @extend_schema(
