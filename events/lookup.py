@@ -94,8 +94,8 @@ def find(by: str, text: str) -> list[Event]:
             cursor.execute("SET LOCAL statement_timeout = DEFAULT; SET LOCAL enable_seqscan = DEFAULT")
     except OperationalError as error:
         if isinstance(error.__cause__, QueryCanceled):
-            sentence = gettext("Looking it up takes too long just now. The event id finds it at once.")
-            raise TooSlow(sentence) from None
+            said = gettext("Looking it up takes too long just now. The event id finds it at once.")
+            raise TooSlow(said) from None
         raise
     return list(Event.objects.filter(pk__in=found).select_related("source").order_by("-pk"))
 
