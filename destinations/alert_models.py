@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from destinations.credentials import EncryptedJSONField
 
 
 class ChannelKind(models.TextChoices):
-    EMAIL = "email", "E-mail"
-    SLACK = "slack", "Slack or alike (incoming webhook)"
-    WEBHOOK = "webhook", "Signed webhook"
+    EMAIL = "email", _("E-mail")
+    SLACK = "slack", _("Slack or alike (incoming webhook)")
+    WEBHOOK = "webhook", _("Signed webhook")
 
 
 class AlertChannel(models.Model):
@@ -31,13 +32,13 @@ class AlertChannel(models.Model):
 
 
 class RuleKind(models.TextChoices):
-    SUCCESS = "success", "Success rate"
-    DEAD = "dead", "Dead letters"
-    LAG = "lag", "Lag"
-    STOPPED = "stopped", "Stopped"
-    ENDING = "ending", "Ending credentials and API versions"
-    REJECTED = "rejected", "Rejected events"
-    SILENCE = "silence", "Silence"
+    SUCCESS = "success", _("Success rate")
+    DEAD = "dead", _("Dead letters")
+    LAG = "lag", _("Lag")
+    STOPPED = "stopped", _("Stopped")
+    ENDING = "ending", _("Ending credentials and API versions")
+    REJECTED = "rejected", _("Rejected events")
+    SILENCE = "silence", _("Silence")
 
 
 class AlertRule(models.Model):
@@ -53,7 +54,7 @@ class AlertRule(models.Model):
         ordering = ["id"]
 
     def __str__(self) -> str:
-        return self.get_kind_display()
+        return str(self.get_kind_display())
 
     @property
     def is_muted(self) -> bool:
@@ -84,9 +85,9 @@ class AlertIncident(models.Model):
 
 
 class NoticeState(models.TextChoices):
-    WAITING = "waiting", "Waiting"
-    SENT = "sent", "Sent"
-    FAILED = "failed", "Failed"
+    WAITING = "waiting", _("Waiting")
+    SENT = "sent", _("Sent")
+    FAILED = "failed", _("Failed")
 
 
 class AlertNotice(models.Model):

@@ -16,7 +16,10 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Exists, OuterRef
 from django.urls import reverse
-from django.utils import timezone
+from django.utils import timezone, translation
+from django.utils.functional import Promise
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 
 from destinations import health, silence
 from destinations.alert_models import (
@@ -28,6 +31,7 @@ from destinations.alert_models import (
 )
 from destinations.health import Row
 from destinations.models import Hold, State
+from trackstack_site.wording import followed
 
 EVALUATE_TASK = "destinations.watch"
 LOCK = 7_305_001
@@ -41,8 +45,8 @@ REJECTED_MINUTES = 15
 class Kind(NamedTuple):
     """What a rule of a kind says of itself, for people."""
 
-    question: str
-    unit: str
+    question: str | Promise
+    unit: str | Promise
     default: float
     least: float
     most: float
@@ -50,16 +54,18 @@ class Kind(NamedTuple):
 
 KINDS: dict[str, Kind] = {
     RuleKind.SUCCESS.value: Kind(
-        "Fewer than this share of an hour's tries succeeded (of 20 at least)", "%", 90, 1, 100
+        _("Fewer than this share of an hour's tries succeeded (of 20 at least)"), "%", 90, 1, 100
     ),
-    RuleKind.DEAD.value: Kind("More deliveries than this died in the last hour", "deliveries", 50, 0, 1e6),
-    RuleKind.LAG.value: Kind("The first due delivery has waited longer than this", "seconds", 300, 10, 86_400),
-    RuleKind.STOPPED.value: Kind("Credentials or settings are refused, or the platform does not answer", "", 0, 0, 0),
-    RuleKind.ENDING.value: Kind("A token or an API version ends within this time", "days", 30, 1, 90),
-    RuleKind.REJECTED.value: Kind("More than this share of 15 minutes' events was rejected", "%", 5, 0, 100),
+    RuleKind.DEAD.value: Kind(_("More deliveries than this died in the last hour"), _("deliveries"), 50, 0, 1e6),
+    RuleKind.LAG.value: Kind(_("The first due delivery has waited longer than this"), _("seconds"), 300, 10, 86_400),
+    RuleKind.STOPPED.value: Kind(
+        _("Credentials or settings are refused, or the platform does not answer"), "", 0, 0, 0
+    ),
+    RuleKind.ENDING.value: Kind(_("A token or an API version ends within this time"), _("days"), 30, 1, 90),
+    RuleKind.REJECTED.value: Kind(_("More than this share of 15 minutes' events was rejected"), "%", 5, 0, 100),
     RuleKind.SILENCE.value: Kind(
-        "Far less of an event than in the same hours of past weeks, when it was this many at least",
-        "deliveries",
+        _("Far less of an event than in the same hours of past weeks, when it was this many at least"),
+        _("deliveries"),
         10,
         10,
         1e6,
@@ -81,54 +87,80 @@ def found(rule: AlertRule, rows: Sequence[Row], silences: Sequence[silence.Silen
     return list(_LOOKS[rule.kind](rule.threshold, sent, silences))
 
 
-def _success(threshold: float, rows: Sequence[Row], _: Any) -> Iterator[Finding]:
+def _success(threshold: float, rows: Sequence[Row], __: Any) -> Iterator[Finding]:
     for row in rows:
         share = row.hour.share
         if share is not None and row.hour.tries >= health.ENOUGH_TRIES and share * 100 < threshold:
-            said = f"Only {share * 100:.0f} % of {row.hour.tries} tries at {row.destination.name} succeeded in an hour."
-            yield Finding(str(row.destination.pk), said, _destination(row))
+            said = gettext("Only %(share)s %% of %(tries)d tries at %(destination)s succeeded in an hour.")
+            words = {"share": f"{share * 100:.0f}", "tries": row.hour.tries, "destination": row.destination.name}
+            yield Finding(str(row.destination.pk), said % words, _destination(row))
 
 
-def _dead(threshold: float, rows: Sequence[Row], _: Any) -> Iterator[Finding]:
+def _dead(threshold: float, rows: Sequence[Row], __: Any) -> Iterator[Finding]:
     for row in rows:
         if row.hour.dead > threshold:
-            said = f"{_deliveries(row.hour.dead)} to {row.destination.name} died in the last hour."
+            said = ngettext(
+                "%(count)d delivery to %(destination)s died in the last hour.",
+                "%(count)d deliveries to %(destination)s died in the last hour.",
+                row.hour.dead,
+            ) % {"count": row.hour.dead, "destination": row.destination.name}
             yield Finding(str(row.destination.pk), said, reverse("destinations:dead_letters"))
 
 
-def _lag(threshold: float, rows: Sequence[Row], _: Any) -> Iterator[Finding]:
+def _lag(threshold: float, rows: Sequence[Row], __: Any) -> Iterator[Finding]:
     for row in rows:
         if row.lag > threshold:
-            behind = f"{row.lag / 60:.0f} minutes" if row.lag >= 120 else f"{row.lag:.0f} seconds"
-            least = "at least " if row.standing.is_capped else ""
-            wait = f"{least}{_deliveries(row.standing.waiting)} wait{'s' if row.standing.waiting == 1 else ''}"
-            said = f"{row.destination.name} is {behind} behind: {wait}."
+            words = {"destination": row.destination.name, "behind": _length(row.lag), "waiting": _waiting(row)}
+            said = gettext("%(destination)s is %(behind)s behind: %(waiting)s.") % words
             query = urlencode({"destination": row.destination.pk, "state": State.WAITING.value})
             yield Finding(str(row.destination.pk), said, f"{reverse('destinations:deliveries')}?{query}")
 
 
-def _deliveries(count: int) -> str:
-    return "1 delivery" if count == 1 else f"{count} deliveries"
+def _length(seconds: float) -> str:
+    if seconds >= 120:
+        count = round(seconds / 60)
+        return str(ngettext("%(count)d minute", "%(count)d minutes", count) % {"count": count})
+    count = round(seconds)
+    return str(ngettext("%(count)d second", "%(count)d seconds", count) % {"count": count})
 
 
-def _stopped(_: float, rows: Sequence[Row], __: Any) -> Iterator[Finding]:
+def _waiting(row: Row) -> str:
+    count = row.standing.waiting
+    if row.standing.is_capped:
+        return str(gettext("at least %(count)d deliveries wait") % {"count": count})
+    return str(ngettext("%(count)d delivery waits", "%(count)d deliveries wait", count) % {"count": count})
+
+
+def _stopped(_threshold: float, rows: Sequence[Row], __: Any) -> Iterator[Finding]:
     for row in rows:
         one = row.destination
         if one.hold in (Hold.CREDENTIALS, Hold.CONFIGURATION):
-            why = one.hold_detail or Hold(one.hold).label
-            yield Finding(str(one.pk), f"{one.name} is stopped, its events wait: {why}", _destination(row))
+            words = {"destination": one.name, "why": one.hold_detail or Hold(one.hold).label}
+            said = gettext("%(destination)s is stopped, its events wait: %(why)s") % words
+            yield Finding(str(one.pk), said, _destination(row))
         elif one.breaker_since:
-            said = f"{one.name} has not answered since {one.breaker_since:%Y-%m-%d %H:%M} UTC. {one.breaker_detail}"
-            yield Finding(str(one.pk), said.strip(), _destination(row))
+            words = {"destination": one.name, "since": f"{one.breaker_since:%Y-%m-%d %H:%M} UTC"}
+            said = gettext("%(destination)s has not answered since %(since)s.") % words
+            yield Finding(str(one.pk), followed(said, one.breaker_detail), _destination(row))
 
 
-def _ending(threshold: float, rows: Sequence[Row], _: Any) -> Iterator[Finding]:
+def _ending(threshold: float, rows: Sequence[Row], __: Any) -> Iterator[Finding]:
     for row in rows:
         for end in row.ends:
             if end.days <= threshold:
-                when = f"ends in {end.days} day{'' if end.days == 1 else 's'}" if end.days > 0 else "ended"
-                said = f"The {end.what} of {row.destination.name} {when} ({end.at:%Y-%m-%d})."
-                yield Finding(f"{row.destination.pk} {end.what}"[:160], said, _destination(row))
+                yield Finding(f"{row.destination.pk} {end.key}"[:160], _ends(end, row), _destination(row))
+
+
+def _ends(end: health.End, row: Row) -> str:
+    words = {"what": end.what, "destination": row.destination.name, "count": end.days, "day": f"{end.at:%Y-%m-%d}"}
+    if end.days <= 0:
+        return str(gettext("The %(what)s of %(destination)s ended (%(day)s).") % words)
+    said = ngettext(
+        "The %(what)s of %(destination)s ends in %(count)d day (%(day)s).",
+        "The %(what)s of %(destination)s ends in %(count)d days (%(day)s).",
+        end.days,
+    )
+    return str(said % words)
 
 
 REJECTED_SQL = """
@@ -138,14 +170,15 @@ SELECT coalesce(sum(accepted + duplicates), 0), coalesce(sum(rejected), 0) FROM 
 """
 
 
-def _rejected(threshold: float, _: Any, __: Any) -> Iterator[Finding]:
+def _rejected(threshold: float, _rows: Any, __: Any) -> Iterator[Finding]:
     with connection.cursor() as cursor:
         cursor.execute(REJECTED_SQL, [timezone.now() - timedelta(minutes=REJECTED_MINUTES)])
         taken, refused = cursor.fetchone()
     total = taken + refused
     if refused and total >= health.ENOUGH_TRIES and refused * 100 > threshold * total:
-        said = f"{refused} of {total} events that came in the last {REJECTED_MINUTES} minutes were rejected."
-        yield Finding("", said, reverse("events:rejected"))
+        words = {"refused": refused, "total": total, "minutes": REJECTED_MINUTES}
+        said = gettext("%(refused)d of %(total)d events that came in the last %(minutes)d minutes were rejected.")
+        yield Finding("", said % words, reverse("events:rejected"))
 
 
 def _silent(threshold: float, rows: Sequence[Row], silences: Sequence[silence.Silence]) -> Iterator[Finding]:
@@ -154,13 +187,15 @@ def _silent(threshold: float, rows: Sequence[Row], silences: Sequence[silence.Si
         if len(of) > MOST_SILENCES:
             hours = max(one.hours for one in of)
             names = ", ".join(one.event for one in of[:MOST_SILENCES])
-            said = f"{row.destination.name} gets far less of {len(of)} events than in past weeks, looked at over up to"
-            said = f"{said} {hours} hours: {names} and others."
+            said = gettext(
+                "%(destination)s gets far less of %(count)d events than in past weeks, looked at over up to %(hours)d"
+                " hours: %(names)s and others."
+            ) % {"destination": row.destination.name, "count": len(of), "hours": hours, "names": names}
             yield Finding(str(row.destination.pk), said, _destination(row))
             continue
         for one in of:
-            why = f" Most were not sent: {one.reason}." if one.reason else ""
-            said = f"{row.destination.name} {one.sentence}.{why}"
+            why = gettext("Most were not sent: %(reason)s.") % {"reason": one.reason} if one.reason else ""
+            said = followed(one.sentence(row.destination.name), why)
             yield Finding(f"{row.destination.pk} {one.event}", said, reverse("routing:event", args=[one.event]))
 
 
@@ -230,7 +265,9 @@ def _close(rule: AlertRule, findings: dict[str, Finding], now: datetime) -> int:
     for incident in over.exclude(key__in=list(findings)):
         AlertIncident.objects.filter(pk=incident.pk).update(closed_at=now)
         minutes = max(1, round((now - incident.opened_at).total_seconds() / 60))
-        said = f"Over after {minutes} {'minute' if minutes == 1 else 'minutes'}: {incident.sentence}"
+        said = ngettext(
+            "Over after %(count)d minute: %(sentence)s", "Over after %(count)d minutes: %(sentence)s", minutes
+        ) % {"count": minutes, "sentence": incident.sentence}
         if incident.is_told and rule.is_enabled:
             _tell(rule, incident, said, now)
         count += 1
@@ -251,8 +288,11 @@ def _tell(rule: AlertRule, incident: AlertIncident, said: str, now: datetime) ->
 
 def trial_notice(channel: AlertChannel, who: str) -> AlertNotice:
     """A message that says that it is a test, to be sent like any other."""
-    text = f"This is a test of the channel {channel.name}, sent by {who}."
-    notice: AlertNotice = AlertNotice.objects.create(channel=channel, subject="TrackStack: a test", text=text)
+    with translation.override(settings.LANGUAGE_CODE):  # as every notice is, whoever asked for this one
+        subject = gettext("TrackStack: a test")
+        text = gettext("This is a test of the channel %(channel)s, sent by %(who)s.")
+    text %= {"channel": channel.name, "who": who}
+    notice: AlertNotice = AlertNotice.objects.create(channel=channel, subject=subject, text=text)
     return notice
 
 

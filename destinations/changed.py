@@ -8,6 +8,8 @@ from typing import NamedTuple
 from urllib.parse import urlencode
 
 from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from destinations import reasons
 from destinations.health import Row
@@ -15,6 +17,7 @@ from destinations.models import Hold, State
 from destinations.silence import Silence, within
 from destinations.standing import WAITING_CAP
 from trackstack_site.templatetags.figures import duration, percent, thousands
+from trackstack_site.wording import followed
 
 MOST = 3
 FAILURES = 3
@@ -24,9 +27,11 @@ FAILURES = 3
 class Sentence(NamedTuple):
     tone: str
     subject: str
-    """The words that are the link."""
+    """The words that are the link: a name, or a whole phrase."""
     rest: str
     url: str
+    is_named: bool = True
+    """Whether the subject is names only."""
 
     def __str__(self) -> str:
         return f"{self.subject} {self.rest}"
@@ -44,7 +49,7 @@ def sentences(rows: Sequence[Row], silences: Sequence[Silence], now: datetime) -
         _paused(rows, now),
     )
     found = (sentence for kind in kinds for sentence in kind)
-    return [sentence for sentence, _ in zip(found, range(MOST), strict=False)]
+    return [sentence for sentence, _number in zip(found, range(MOST), strict=False)]
 
 
 def _sent(rows: Iterable[Row]) -> Iterator[Row]:
@@ -54,9 +59,12 @@ def _sent(rows: Iterable[Row]) -> Iterator[Row]:
 def _stopped(rows: Iterable[Row], now: datetime) -> Iterator[Sentence]:
     stopped = [row for row in _sent(rows) if row.destination.hold in (Hold.CREDENTIALS, Hold.CONFIGURATION)]
     for row in sorted(stopped, key=lambda row: row.destination.held_at or now, reverse=True):
-        what = Hold(row.destination.hold).label.lower()
-        rest = f"stopped: {what}{_ago(row.destination.held_at, now)}. {_held(row)}"
-        yield Sentence("bad", row.destination.name, rest, _edit(row))
+        what = str(Hold(row.destination.hold).label).lower()
+        if row.destination.held_at is None:
+            said = _("stopped: %(what)s.") % {"what": what}
+        else:
+            said = _("stopped: %(what)s %(ago)s ago.") % {"what": what, "ago": _since(row.destination.held_at, now)}
+        yield Sentence("bad", row.destination.name, followed(said, _held(row)), _edit(row))
 
 
 def _failing(rows: Iterable[Row], now: datetime) -> Iterator[Sentence]:
@@ -64,17 +72,21 @@ def _failing(rows: Iterable[Row], now: datetime) -> Iterator[Sentence]:
         until, failures = row.destination.backoff_until, row.destination.failures
         if row.destination.hold or failures < FAILURES:
             continue
-        following = f" Next try in {duration((until - now).total_seconds())}." if until and until > now else ""
-        rest = f"fails: {thousands(failures)} requests in a row.{following}"
+        rest = ngettext("fails: %(count)s request in a row.", "fails: %(count)s requests in a row.", failures)
+        rest %= {"count": thousands(failures)}
+        if until and until > now:
+            rest = followed(rest, _("Next try in %(wait)s.") % {"wait": duration((until - now).total_seconds())})
         yield Sentence("bad", row.destination.name, rest, _deliveries(row, State.WAITING))
 
 
 def _died(rows: Iterable[Row]) -> Iterator[Sentence]:
     for row in sorted(_sent(rows), key=lambda row: row.hour.dead, reverse=True):
         if row.hour.dead:
-            noun = "delivery" if row.hour.dead == 1 else "deliveries"
-            subject = f"{thousands(row.hour.dead)} {noun} to {row.destination.name}"
-            yield Sentence("bad", subject, "died in the last hour.", _deliveries(row, State.DEAD))
+            subject = ngettext(
+                "%(count)s delivery to %(destination)s", "%(count)s deliveries to %(destination)s", row.hour.dead
+            ) % {"count": thousands(row.hour.dead), "destination": row.destination.name}
+            rest = ngettext("died in the last hour.", "died in the last hour.", row.hour.dead)
+            yield Sentence("bad", subject, rest, _deliveries(row, State.DEAD), is_named=False)
 
 
 def _silent(rows: Iterable[Row], silences: Sequence[Silence]) -> Iterator[Sentence]:
@@ -82,51 +94,99 @@ def _silent(rows: Iterable[Row], silences: Sequence[Silence]) -> Iterator[Senten
     unsent = {silence.event for silence in silences if silence.destination_id in everywhere}
     names = {row.destination.pk: row.destination.name for row in _sent(rows) if not row.destination.hold}
     for silence in silences:
-        before = f"in past weeks it was {thousands(silence.expected)} at least"
-        got = f"only {thousands(silence.delivered)}" if silence.delivered else "none"
-        when = within(silence.hours)
         query = {"event": silence.event}
         if silence.destination_id in everywhere:
-            rest = f"fell silent: {got} arrived {when}, {before}."
-            yield Sentence("warn", silence.event, rest, _list(query))
+            yield Sentence("warn", silence.event, _unarrived(silence), _list(query))
         elif silence.destination_id in names and silence.event not in unsent:
-            why = f" ({reasons.label(silence.reason).lower()})" if silence.reason else ""
-            subject = f"{silence.event} to {names[silence.destination_id]}"
-            rest = f"fell silent: {got} {'were' if silence.delivered > 1 else 'was'} delivered {when}{why}, {before}."
-            yield Sentence("warn", subject, rest, _list({**query, "destination": str(silence.destination_id)}))
+            subject = _("%(event)s to %(destination)s")
+            subject %= {"event": silence.event, "destination": names[silence.destination_id]}
+            url = _list({**query, "destination": str(silence.destination_id)})
+            yield Sentence("warn", subject, _undelivered(silence), url, is_named=False)
+
+
+def _unarrived(silence: Silence) -> str:
+    words = _words(silence)
+    if not silence.delivered:
+        return str(_("fell silent: none arrived %(within)s, in past weeks it was %(expected)s at least.") % words)
+    said = ngettext(
+        "fell silent: only %(count)s arrived %(within)s, in past weeks it was %(expected)s at least.",
+        "fell silent: only %(count)s arrived %(within)s, in past weeks it was %(expected)s at least.",
+        silence.delivered,
+    )
+    return str(said % words)
+
+
+def _undelivered(silence: Silence) -> str:
+    words = _words(silence)
+    if silence.reason:
+        words["within"] = _("%(within)s (%(reason)s)") % {**words, "reason": reasons.label(silence.reason).lower()}
+    if not silence.delivered:
+        return str(_("fell silent: none was delivered %(within)s, in past weeks it was %(expected)s at least.") % words)
+    said = ngettext(
+        "fell silent: only %(count)s was delivered %(within)s, in past weeks it was %(expected)s at least.",
+        "fell silent: only %(count)s were delivered %(within)s, in past weeks it was %(expected)s at least.",
+        silence.delivered,
+    )
+    return str(said % words)
+
+
+def _words(silence: Silence) -> dict[str, str]:
+    return {
+        "count": thousands(silence.delivered),
+        "expected": thousands(silence.expected),
+        "within": within(silence.hours),
+    }
 
 
 def _poor(rows: Iterable[Row]) -> Iterator[Sentence]:
     for row in _sent(rows):
         if row.hour.is_poor and not row.destination.hold and row.destination.failures < FAILURES:
-            before = f", over 24 hours {percent(row.day.share)}" if row.day.share is not None else ""
-            rest = f"took {percent(row.hour.share)} of the tries of the last hour{before}."
+            words = {"hour": percent(row.hour.share), "day": percent(row.day.share)}
+            if row.day.share is None:
+                rest = _("took %(hour)s of the tries of the last hour.") % words
+            else:
+                rest = _("took %(hour)s of the tries of the last hour, over 24 hours %(day)s.") % words
             yield Sentence("warn", row.destination.name, rest, _deliveries(row, State.WAITING))
 
 
 def _ending(rows: Iterable[Row]) -> Iterator[Sentence]:
     ends = [(end, row) for row in _sent(rows) for end in row.ends if end.tone != "quiet"]
     for end, row in sorted(ends, key=lambda found: found[0].at):
-        when = f"ends in {end.days} days" if end.days > 1 else "ends within two days" if end.days >= 0 else "has ended"
-        yield Sentence(end.tone, row.destination.name, f"needs you: its {end.what} {when}.", _edit(row))
+        if end.days > 1:
+            rest = ngettext(
+                "needs you: its %(what)s ends in %(count)d day.", "needs you: its %(what)s ends in %(count)d days.",
+                end.days,
+            )  # fmt: skip
+        elif end.days >= 0:
+            rest = _("needs you: its %(what)s ends within two days.")
+        else:
+            rest = _("needs you: its %(what)s has ended.")
+        yield Sentence(end.tone, row.destination.name, rest % {"what": end.what, "count": end.days}, _edit(row))
 
 
 def _paused(rows: Iterable[Row], now: datetime) -> Iterator[Sentence]:
     for row in _sent(rows):
         if row.destination.hold == Hold.PAUSED and row.held:
-            rest = f"was paused{_ago(row.destination.held_at, now)}. {_held(row)}"
-            yield Sentence("info", row.destination.name, rest, _edit(row))
+            if row.destination.held_at is None:
+                said = _("was paused.")
+            else:
+                said = _("was paused %(ago)s ago.") % {"ago": _since(row.destination.held_at, now)}
+            yield Sentence("info", row.destination.name, followed(said, _held(row)), _edit(row))
 
 
-def _ago(at: datetime | None, now: datetime) -> str:
-    return f" {duration((now - at).total_seconds())} ago" if at is not None else ""
+def _since(at: datetime, now: datetime) -> str:
+    return str(duration((now - at).total_seconds()))
 
 
 def _held(row: Row) -> str:
     if not row.held:
-        return "Nothing waits."
-    count = f"{thousands(row.held)} or more" if row.held >= WAITING_CAP else thousands(row.held)
-    return f"{count} {'delivery waits' if row.held == 1 else 'deliveries wait'}, nothing is lost."
+        return str(_("Nothing waits."))
+    if row.held >= WAITING_CAP:
+        return str(_("%(count)s or more deliveries wait, nothing is lost.") % {"count": thousands(row.held)})
+    said = ngettext(
+        "%(count)s delivery waits, nothing is lost.", "%(count)s deliveries wait, nothing is lost.", row.held
+    )
+    return str(said % {"count": thousands(row.held)})
 
 
 def _edit(row: Row) -> str:

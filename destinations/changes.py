@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from destinations import breaker, platforms, queries, tokens
 from destinations.delivery import DELIVER_TASK
@@ -17,6 +18,7 @@ from events.models import Source
 from routing import dispatch, toggles
 from routing.models import DraftChange
 from trackstack_site.nudge import nudge
+from trackstack_site.wording import in_english
 
 MENDABLE = (Hold.CREDENTIALS, Hold.CONFIGURATION)
 """Holds that the platform's refusal caused: new credentials or settings are worth a new try."""
@@ -54,7 +56,8 @@ def create(
             **_split(platform, config),
         )
         destination.sources.set(sources or [])
-        sentence = f"{name} is created for {platform.label} in {destination.get_event_mode_display()} mode"
+        with in_english():
+            sentence = f"{name} is created for {platform.label} in {destination.get_event_mode_display()} mode"
         toggles.record_destination_change(destination, "created", [sentence], user=user)
     return destination
 
@@ -68,7 +71,10 @@ def update(
     sources: list[Source] | None,
     user: Any,
 ) -> list[str]:
-    """Change what differs; returns it in sentences, without any secret. A mended hold is released."""
+    """Change what differs; returns it in sentences, without any secret. A mended hold is released.
+
+    The sentences are for who asked; the history keeps them in English.
+    """
     platform = destination.platform
     with transaction.atomic():
         row = Destination.objects.select_for_update().get(pk=destination.pk)
@@ -76,16 +82,25 @@ def update(
             return []  # deleted while its form was open
         old_sources = None if row.all_sources else sorted(source.name for source in row.sources.all())
         new_sources = None if sources is None else sorted(source.name for source in sources)
-        sentences = _config_sentences(platform, name, row.config, config)
-        is_mended = bool(sentences or row.is_sandbox != is_sandbox) and row.hold in MENDABLE
-        if row.name != name:
-            sentences.insert(0, f"{row.name} is renamed {name}")
-        if row.is_sandbox != is_sandbox:
-            sentences.append(f"{name}: sandbox {'on' if is_sandbox else 'off'}")
-        if old_sources != new_sources:
-            sentences.append(f"{name} takes events from {_listed(new_sources)}, before from {_listed(old_sources)}")
+        is_changed = any(row.config.get(field.name, "") != config.get(field.name, "") for field in platform.fields)
+        is_mended = (is_changed or row.is_sandbox != is_sandbox) and row.hold in MENDABLE
+
+        def worded() -> list[str]:
+            said = [_("%(old)s is renamed %(new)s") % {"old": row.name, "new": name}] if row.name != name else []
+            said += _config_sentences(platform, name, row.config, config)
+            if row.is_sandbox != is_sandbox:
+                switched = _("%(destination)s: sandbox on") if is_sandbox else _("%(destination)s: sandbox off")
+                said.append(switched % {"destination": name})
+            if old_sources != new_sources:
+                words = {"destination": name, "new": _listed(new_sources), "old": _listed(old_sources)}
+                said.append(_("%(destination)s takes events from %(new)s, before from %(old)s") % words)
+            return said
+
+        sentences = worded()
         if not sentences:
             return []
+        with in_english():
+            kept = worded()
         row.name, row.is_sandbox, row.all_sources = name, is_sandbox, sources is None
         for column, values in _split(platform, config).items():
             setattr(row, column, values)
@@ -93,10 +108,10 @@ def update(
         row.save(update_fields=["name", "is_sandbox", "all_sources", "settings", "secrets", "is_check_good"])
         row.sources.set(sources or [])
         tokens.forget(row.pk)
-        toggles.record_destination_change(row, "edited", sentences, user=user)
+        toggles.record_destination_change(row, "edited", kept, user=user)
         if is_mended:
             resume(row, user=user)
-            sentences.append("It is resumed with the new settings")
+            sentences.append(_("It is resumed with the new settings"))
     return sentences
 
 
@@ -134,7 +149,7 @@ def delete(destination: Destination, *, user: Any, is_finished_first: bool = Fal
     with `is_finished_first`, is sent before it goes (`finish_closing`). Raises KeptError for the built-in one.
     """
     if destination.platform.is_builtin:
-        raise KeptError(f"{destination.name} is built in.")
+        raise KeptError(_("%(destination)s is built in.") % {"destination": destination.name})
     with transaction.atomic():
         row = Destination.objects.select_for_update().get(pk=destination.pk)
         if row.removed_at is not None:
@@ -230,15 +245,24 @@ def _config_sentences(platform: Platform, name: str, old: dict[str, str], new: d
         before, after = old.get(field.name, ""), new.get(field.name, "")
         if before == after:
             continue
-        if field.secret:
-            sentences.append(f"{name}: {field.label} {'replaced' if after else 'removed'}")
+        words = {
+            "destination": name,
+            "field": field.label,
+            "before": before or _("empty"),
+            "after": after or _("empty"),
+        }
+        if not field.secret:
+            said = _("%(destination)s: %(field)s %(before)s → %(after)s")
+        elif after:
+            said = _("%(destination)s: %(field)s replaced")
         else:
-            sentences.append(f"{name}: {field.label} {before or 'empty'} → {after or 'empty'}")
+            said = _("%(destination)s: %(field)s removed")
+        sentences.append(said % words)
     return sentences
 
 
 def _listed(names: list[str] | None) -> str:
-    return "every source" if names is None else ", ".join(names) or "no source"
+    return _("every source") if names is None else ", ".join(names) or _("no source")
 
 
 def choices() -> list[Platform]:

@@ -9,6 +9,8 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from destinations import preview
 from events import contract, recent, samples
@@ -45,7 +47,7 @@ class Chosen(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def name(self) -> str:
         found = self.accepted.name if self.accepted else self.rejected.event_name if self.rejected else ""
-        return found or "The event"
+        return found or _("The event")
 
     @property
     def is_real(self) -> bool:
@@ -67,13 +69,15 @@ def _last_real(name: str) -> Chosen:
     event = recent.last_of(name)
     if event is None:
         raise NothingChosen(
-            f"None of the newest {recent.LOOK_BACK:,} events is a {name}. Take the sample, or paste one."
+            _("None of the newest %(count)s events is a %(event)s. Take the sample, or paste one.")
+            % {"count": f"{recent.LOOK_BACK:,}", "event": name}
         )
+    note = _("The %(event)s received %(at)s. Whom it is about is masked.")
     return Chosen(
         pick=Pick.REAL,
         accepted=accepted_of(event),
         source_id=event.source_id,
-        note=f"The {name} received {event.received_at:%Y-%m-%d %H:%M:%S} UTC. Whom it is about is masked.",
+        note=note % {"event": name, "at": f"{event.received_at:%Y-%m-%d %H:%M:%S} UTC"},
     )
 
 
@@ -98,14 +102,19 @@ def _parsed(pick: Pick, body: bytes, source_id: int, state: Snapshot, now: datet
     )
     accepted = next((event for event in parsed.accepted if event.index == 0), None)
     rejected = next((event for event in parsed.rejected if event.index == 0), None)
-    others = len(parsed.accepted) + len(parsed.rejected) - 1
+    total = len(parsed.accepted) + len(parsed.rejected)
+    note = ngettext(
+        "The first of the %(count)d event that was pasted.",
+        "The first of the %(count)d events that were pasted.",
+        total,
+    ) % {"count": total}
     return Chosen(
         pick=pick,
         accepted=accepted,
         rejected=rejected,
         warnings=[warning for warning in parsed.warnings if warning.index == 0],
         source_id=source_id,
-        note=f"The first of the {others + 1} events that were pasted." if others else "",
+        note=note if total > 1 else "",
     )
 
 

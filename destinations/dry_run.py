@@ -12,6 +12,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
 from destinations import preview
 from destinations.choosing import Chosen
 from destinations.models import AccessToken, Destination
@@ -21,6 +24,7 @@ from events.payload import Payload
 from routing import policy
 from routing.policy import Decision, DestinationRule, SourceRule
 from routing.snapshot import Snapshot
+from trackstack_site.wording import followed
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +39,10 @@ class Step(NamedTuple):
     """A reason code."""
     is_stop: bool = False
     """Whether the event goes no further, or would not."""
+    is_name: bool = False
+    """Whether the word is the platform's name for the event."""
+    is_quoted: bool = False
+    """Whether the sentence is the contract's or the adapter's, which speak English to every sender."""
 
 
 class Verdict(NamedTuple):
@@ -48,8 +56,12 @@ class Verdict(NamedTuple):
 
     @property
     def sentence(self) -> str:
-        """What decides: the first step that stops the event, else that it is sent."""
-        return next((step.sentence for step in self.steps if step.is_stop), self.steps[-1].sentence)
+        return self.deciding.sentence
+
+    @property
+    def deciding(self) -> Step:
+        """The first step that stops the event, else the one that sends it."""
+        return next((step for step in self.steps if step.is_stop), self.steps[-1])
 
 
 def run(destinations: Sequence[Destination], chosen: Chosen, state: Snapshot, now: datetime) -> list[Verdict]:
@@ -123,7 +135,7 @@ def shown_request(platform: Platform, request: Request, config: Config, real: Pa
     hidden = [*preview.secret_texts(platform, config), *filter(None, [config.get(ACCESS_TOKEN)])]
     document = preview.shown(request, hidden)
     if is_binary(request.body):
-        document["body"] = f"({len(request.body)} bytes that are no text)"
+        document["body"] = _("(%(count)d bytes that are no text)") % {"count": len(request.body)}
     if real is not None:
         document = preview.without_people(document, real)
     if not isinstance(document["body"], str):
@@ -142,48 +154,66 @@ def is_binary(body: bytes) -> bool:
 
 
 def contract_step(chosen: Chosen) -> Step:
+    label = _("Contract")
     if chosen.rejected is not None:
-        return Step("Contract", "bad", "Rejected", chosen.rejected.sentence, chosen.rejected.code, is_stop=True)
+        sentence, code = chosen.rejected.sentence, chosen.rejected.code
+        return Step(label, "bad", _("Rejected"), sentence, code, is_stop=True, is_quoted=True)
     if chosen.warnings:
         text = " ".join(_ended(warning.sentence) for warning in chosen.warnings)
-        return Step("Contract", "warn", "Accepted", f"Accepted with a warning: {text}")
-    return Step("Contract", "good", "Accepted", "The event keeps the contract.")
+        return Step(label, "warn", _("Accepted"), _("Accepted with a warning: %(text)s") % {"text": text})
+    return Step(label, "good", _("Accepted"), _("The event keeps the contract."))
 
 
 def consent_step(rule: DestinationRule, source: SourceRule, event: Accepted) -> Step:
+    label = _("Consent")
     if rule.is_builtin:
-        return Step("Consent", "good", "Not asked", "What was accepted is kept here, whoever may have it elsewhere.")
+        why = _("What was accepted is kept here, whoever may have it elsewhere.")
+        return Step(label, "good", _("Not asked"), why)
     category = policy.CATEGORY_OF_KIND[rule.kind]
     said = event.consent.get(category)
-    who = f"The default of {source.name}" if source.name else "The default"
+    words = {"category": category, "source": source.name, "destination": rule.name}
     if policy.has_consent(rule, source, event.consent):
-        why = (
-            f"The event gives {category} consent." if said else f"{who} gives {category} consent; the event is silent."
-        )
-        return Step("Consent", "good", "Given", why)
-    why = f"The event denies {category} consent" if said is False else f"{who} denies {category} consent"
-    return Step("Consent", "warn", "Denied", f"{why}, which {rule.name} needs.", "consent_denied", is_stop=True)
+        if said:
+            why = _("The event gives %(category)s consent.")
+        elif source.name:
+            why = _("The default of %(source)s gives %(category)s consent; the event is silent.")
+        else:
+            why = _("The default gives %(category)s consent; the event is silent.")
+        return Step(label, "good", _("Given"), why % words)
+    if said is False:
+        why = _("The event denies %(category)s consent, which %(destination)s needs.")
+    elif source.name:
+        why = _("The default of %(source)s denies %(category)s consent, which %(destination)s needs.")
+    else:
+        why = _("The default denies %(category)s consent, which %(destination)s needs.")
+    return Step(label, "warn", _("Denied"), why % words, "consent_denied", is_stop=True)
 
 
 def route_step(rule: DestinationRule, event: Accepted, decision: Decision) -> Step:
-    sentence = decision.sentence(event.name, rule)
+    label, sentence = _("Route"), decision.sentence(event.name, rule)
     if not decision.send:
-        return Step("Route", "warn", "Skipped", sentence, decision.reason, is_stop=True)
+        return Step(label, "warn", _("Skipped"), sentence, decision.reason, is_stop=True)
     if rule.is_held:
-        return Step("Route", "warn", "Sent, but held", f"{sentence} It waits there: the destination is held just now.")
-    return Step("Route", "good", "Sent", sentence)
+        waits = _("It waits there: the destination is held just now.")
+        return Step(label, "warn", _("Sent, but held"), followed(sentence, waits))
+    return Step(label, "good", _("Sent"), sentence)
 
 
 def mapped_step(rule: DestinationRule, event: Accepted) -> Step:
+    label = _("Mapped name")
     name, native_id = rule.native_name(event.name), rule.native_ids.get(event.name, "")
     carried = policy.carries(rule, event.name)
     if rule.is_builtin:
-        return Step("Mapped name", "good", "Same name", f"It is kept as {event.name}.")
+        return Step(label, "good", _("Same name"), _("It is kept as %(event)s.") % {"event": event.name})
     if not carried.send:
-        word = "None" if carried.reason == "unmapped" else "Id missing"
-        return Step("Mapped name", "warn", word, carried.sentence(event.name, rule), carried.reason, is_stop=True)
-    with_id = f", with the id {native_id}" if native_id else ""
-    return Step("Mapped name", "good", name, f"{rule.label} gets it as {name}{with_id}.")
+        word = _("None") if carried.reason == "unmapped" else _("Id missing")
+        return Step(label, "warn", word, carried.sentence(event.name, rule), carried.reason, is_stop=True)
+    words = {"platform": rule.label, "name": name, "id": native_id}
+    if native_id:
+        sentence = _("%(platform)s gets it as %(name)s, with the id %(id)s.") % words
+    else:
+        sentence = _("%(platform)s gets it as %(name)s.") % words
+    return Step(label, "good", name, sentence, is_name=True)
 
 
 def identity_step(platform: Platform, item: Item, config: Config, now: datetime) -> Step:
@@ -192,28 +222,34 @@ def identity_step(platform: Platform, item: Item, config: Config, now: datetime)
     except Exception:
         logger.exception("%s could not build a payload", platform.key)
         found = dict.fromkeys(preview.identity_of(item.payload), False)
+    label = _("Identity")
     if not found:
-        return Step("Identity", "warn", "None", "The event carries nothing that tells whom it is about.")
+        return Step(label, "warn", _("None"), _("The event carries nothing that tells whom it is about."))
     used = [name for name, is_used in found.items() if is_used]
     idle = [name for name, is_used in found.items() if not is_used]
-    rest = f" Not used: {', '.join(idle)}." if idle else ""
+    words = {"platform": platform.label, "used": ", ".join(used), "idle": ", ".join(idle)}
     if not used:
-        return Step("Identity", "warn", "None used", f"{platform.label} makes no use of {', '.join(idle)}.")
-    return Step("Identity", "good", f"{len(used)} used", f"{platform.label} gets {', '.join(used)}.{rest}")
+        return Step(label, "warn", _("None used"), _("%(platform)s makes no use of %(idle)s.") % words)
+    word = ngettext("%(count)d used", "%(count)d used", len(used)) % {"count": len(used)}
+    rest = _("Not used: %(idle)s.") % words if idle else ""
+    return Step(label, "good", word, followed(_("%(platform)s gets %(used)s.") % words, rest))
 
 
 def request_step(platform: Platform, built: Built | None, *, is_routed: bool) -> Step:
+    label = _("Request")
     if built is None:
-        bug = "It could not be built: this is a bug in TrackStack."
-        return Step("Request", "bad", "Failed", bug, "build_failed", is_stop=True)
+        bug = _("It could not be built: this is a bug in TrackStack.")
+        return Step(label, "bad", _("Failed"), bug, "build_failed", is_stop=True)
     if built.skipped:
         skip = built.skipped[0]
-        return Step("Request", "warn", "Skipped", _ended(skip.detail or skip.reason), skip.reason, is_stop=True)
+        said = _ended(skip.detail or skip.reason)
+        return Step(label, "warn", _("Skipped"), said, skip.reason, is_stop=True, is_quoted=True)
     if not is_routed:
-        return Step("Request", "quiet", "If it were", "This is what would be sent if the steps above let it pass.")
+        said = _("This is what would be sent if the steps above let it pass.")
+        return Step(label, "quiet", _("If it were"), said)
     if platform.is_builtin:
-        return Step("Request", "good", "Stored", "The row below is kept; nothing leaves this machine.")
-    return Step("Request", "good", "Ready", "This is what would be sent.")
+        return Step(label, "good", _("Stored"), _("The row below is kept; nothing leaves this machine."))
+    return Step(label, "good", _("Ready"), _("This is what would be sent."))
 
 
 def _ended(text: str) -> str:

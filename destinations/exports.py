@@ -51,7 +51,7 @@ def attempts(filters: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
         for row in page:
             yield (
                 row.started_at.isoformat(),
-                names.get(row.destination_id, f"Deleted destination {row.destination_id}"),
+                names.get(row.destination_id) or tracing.name_of(row.destination_id, None),
                 row.method,
                 row.url,
                 "" if row.status is None else str(row.status),
@@ -67,7 +67,7 @@ def dead() -> Iterator[tuple[str, ...]]:
     names = dict(Destination.objects.values_list("pk", "name"))
     for group in queries.dead_groups():
         yield (
-            names.get(group.destination_id, f"Deleted destination {group.destination_id}"),
+            names.get(group.destination_id) or tracing.name_of(group.destination_id, None),
             group.reason,
             reasons.label(group.reason),
             group.detail,

@@ -7,11 +7,15 @@ from typing import Any
 from django import forms
 from django.db.models import TextChoices
 from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from destinations.models import Destination, State
 from destinations.platforms.base import Field, Platform, Result
 from events import lookup
 from events.models import Source
+from trackstack_site.wording import NameCheckboxes, NameSelect, quoted
 
 PREFIX = "field_"
 CLEAR = "clear_"
@@ -25,8 +29,8 @@ class WriteOnlyTextarea(forms.Textarea):
 
 
 class SourceChoice(TextChoices):
-    ALL = "all", "Every source, also those added later"
-    CHOSEN = "chosen", "Only these"
+    ALL = "all", _("Every source, also those added later")
+    CHOSEN = "chosen", _("Only these")
 
 
 class DestinationForm(forms.Form):
@@ -35,24 +39,28 @@ class DestinationForm(forms.Form):
     Secrets are write-only: never rendered back, kept when left empty. `config()` is what to store.
     """
 
-    name = forms.CharField(max_length=64, help_text="As it is called in columns and history, such as “Meta EU”.")
+    name = forms.CharField(
+        label=_("Name"), max_length=64, help_text=_("As it is called in columns and history, such as “Meta EU”.")
+    )
     is_sandbox = forms.BooleanField(
-        label="Sandbox",
+        label=_("Sandbox"),
         required=False,
-        help_text="Send to the built-in sandbox, which checks and answers as the platform does. "
-        "It takes any credentials of the right shape.",
+        help_text=_(
+            "Send to the built-in sandbox, which checks and answers as the platform does. "
+            "It takes any credentials of the right shape."
+        ),
     )
     source_choice = forms.ChoiceField(
-        label="Takes events from",
+        label=_("Takes events from"),
         choices=SourceChoice,
         widget=forms.RadioSelect,
         initial=SourceChoice.ALL,
     )
     sources = forms.ModelMultipleChoiceField(
-        label="Sources",
+        label=_("Sources"),
         queryset=Source.objects.all(),
         required=False,
-        widget=forms.CheckboxSelectMultiple,
+        widget=NameCheckboxes,
     )
 
     def __init__(self, platform: Platform, destination: Destination | None = None, **kwargs: Any) -> None:
@@ -73,7 +81,7 @@ class DestinationForm(forms.Form):
             )
             if is_set and field.name not in platform.problems({**self.stored, field.name: ""}):
                 self.fields[CLEAR + field.name] = forms.BooleanField(
-                    label=f"Remove the stored {field.label.lower()}", required=False
+                    label=gettext("Remove the stored %(field)s") % {"field": field.label.lower()}, required=False
                 )
 
     def platform_fields(self) -> list[forms.BoundField]:
@@ -85,16 +93,16 @@ class DestinationForm(forms.Form):
         if self.destination is not None:
             others = others.exclude(pk=self.destination.pk)
         if others.exists():
-            raise forms.ValidationError("There is a destination of that name already.")
+            raise forms.ValidationError(gettext("There is a destination of that name already."))
         return name
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or self.cleaned_data
         if data.get("source_choice") == SourceChoice.CHOSEN and not data.get("sources"):
-            self.add_error("sources", "Choose at least one, or take every source.")
+            self.add_error("sources", gettext("Choose at least one, or take every source."))
         for name, sentence in self.platform.problems(self.config()).items():
             if PREFIX + name not in self.errors:
-                self.add_error(PREFIX + name, sentence)
+                self.add_error(PREFIX + name, quoted(sentence))
         return data
 
     def config(self) -> dict[str, str]:
@@ -116,14 +124,14 @@ class DestinationForm(forms.Form):
 
 def grown(field: Field, stored: str | None, *, is_set: bool) -> forms.Field:
     """The form field of a platform's field. Its checks are the platform's own sentences, not the widget's."""
-    help_text = field.help
+    help_texts: list[str] = [quoted(field.help)] if field.help else []
     if field.example and not field.secret and not field.choices:
-        help_text = f"{help_text}{'. ' if help_text else ''}Example: {field.example}"
+        help_texts.append(format_html(gettext("Example: {example}"), example=field.example))
     if is_set:
-        help_text = f"{help_text}{'. ' if help_text else ''}Set: leave empty to keep it."
+        help_texts.append(gettext("Set: leave empty to keep it."))
     common: dict[str, Any] = {
-        "label": field.label,
-        "help_text": help_text,
+        "label": quoted(field.label),
+        "help_text": format_html_join(". ", "{}", ((one,) for one in help_texts)),
         # Whether it may be empty is for the platform to say, which may take other credentials in its place.
         "required": False,
     }
@@ -133,10 +141,11 @@ def grown(field: Field, stored: str | None, *, is_set: bool) -> forms.Field:
     if field.choices:
         # What has a default is set from the start; only a destination that was made without it may stay so.
         is_settled = field.required or (field.default and stored != "")
-        empty = [] if is_settled else [("", "Not set")]
+        empty = [] if is_settled else [("", gettext("Not set"))]
         made = forms.ChoiceField(
+            widget=NameSelect,
             choices=[*empty, *field.choices],
-            error_messages={"invalid_choice": f"{field.label} must be one of the list."},
+            error_messages={"invalid_choice": gettext("%(field)s must be one of the list.") % {"field": field.label}},
             **common,
         )
     else:
@@ -162,7 +171,7 @@ def watched(platform: Platform, field: Field, made: forms.Field) -> forms.Field:
 def _widget(field: Field, *, is_set: bool) -> forms.Widget:
     attrs = {"autocomplete": "off", "spellcheck": "false"}
     if is_set:
-        attrs["placeholder"] = "Set"
+        attrs["placeholder"] = gettext("Set")
     if field.multiline:
         return WriteOnlyTextarea(attrs) if field.secret else forms.Textarea(attrs)
     if field.secret:
@@ -174,20 +183,30 @@ def _widget(field: Field, *, is_set: bool) -> forms.Widget:
 class DeliveryFilter(forms.Form):
     """Everything is optional. What makes no sense matches nothing; see `values`."""
 
-    event_id = forms.CharField(label="Event id", required=False, max_length=128)
+    event_id = forms.CharField(label=_("Event id"), required=False, max_length=128)
     destination = forms.ModelChoiceField(
-        queryset=Destination.objects.defer("secrets"), required=False, empty_label="Every destination"
+        label=_("Destination"),
+        queryset=Destination.objects.defer("secrets"),
+        required=False,
+        empty_label=_("Every destination"),
+        widget=NameSelect,
     )
     state = forms.TypedChoiceField(
-        choices=[("", "Every state"), *State.choices], coerce=int, empty_value=None, required=False
+        label=_("State"), choices=[("", _("Every state")), *State.choices], coerce=int, empty_value=None, required=False
     )
-    event = forms.CharField(label="Event name", required=False, max_length=64)
-    source = forms.ModelChoiceField(queryset=Source.objects.all(), required=False, empty_label="Every source")
+    event = forms.CharField(label=_("Event name"), required=False, max_length=64)
+    source = forms.ModelChoiceField(
+        label=_("Source"),
+        queryset=Source.objects.all(),
+        required=False,
+        empty_label=_("Every source"),
+        widget=NameSelect,
+    )
     since = forms.DateTimeField(
-        label="From (UTC)", required=False, widget=forms.DateTimeInput({"type": "datetime-local"}, "%Y-%m-%dT%H:%M")
+        label=_("From (UTC)"), required=False, widget=forms.DateTimeInput({"type": "datetime-local"}, "%Y-%m-%dT%H:%M")
     )
     until = forms.DateTimeField(
-        label="To (UTC)", required=False, widget=forms.DateTimeInput({"type": "datetime-local"}, "%Y-%m-%dT%H:%M")
+        label=_("To (UTC)"), required=False, widget=forms.DateTimeInput({"type": "datetime-local"}, "%Y-%m-%dT%H:%M")
     )
     reason = forms.CharField(required=False, max_length=32, widget=forms.HiddenInput)
     detail = forms.CharField(required=False, max_length=400, strip=False, widget=forms.HiddenInput)
@@ -199,37 +218,53 @@ class DeliveryFilter(forms.Form):
 
 class AttemptFilter(forms.Form):
     destination = forms.ModelChoiceField(
-        queryset=Destination.objects.defer("settings", "secrets"), required=False, empty_label="Every destination"
+        label=_("Destination"),
+        queryset=Destination.objects.defer("settings", "secrets"),
+        required=False,
+        empty_label=_("Every destination"),
+        widget=NameSelect,
     )
     outcome = forms.ChoiceField(
+        label=_("Outcome"),
         required=False,
-        choices=[("", "Every outcome"), ("failed", "Not taken"), *((one.value, one.value) for one in Result)],
+        widget=NameSelect(ours=("", "failed")),
+        choices=[("", _("Every outcome")), ("failed", _("Not taken")), *((one.value, one.value) for one in Result)],
     )
-    status = forms.IntegerField(label="HTTP status", required=False, min_value=100, max_value=599)
+    status = forms.IntegerField(label=_("HTTP status"), required=False, min_value=100, max_value=599)
     since = forms.DateTimeField(
-        label="From (UTC)", required=False, widget=forms.DateTimeInput({"type": "datetime-local"}, "%Y-%m-%dT%H:%M")
+        label=_("From (UTC)"), required=False, widget=forms.DateTimeInput({"type": "datetime-local"}, "%Y-%m-%dT%H:%M")
     )
     until = forms.DateTimeField(
-        label="To (UTC)", required=False, widget=forms.DateTimeInput({"type": "datetime-local"}, "%Y-%m-%dT%H:%M")
+        label=_("To (UTC)"), required=False, widget=forms.DateTimeInput({"type": "datetime-local"}, "%Y-%m-%dT%H:%M")
     )
 
 
 class LiveFilter(forms.Form):
-    event = forms.CharField(label="Event name", required=False, max_length=64)
-    source = forms.ModelChoiceField(queryset=Source.objects.all(), required=False, empty_label="Every source")
+    event = forms.CharField(label=_("Event name"), required=False, max_length=64)
+    source = forms.ModelChoiceField(
+        label=_("Source"),
+        queryset=Source.objects.all(),
+        required=False,
+        empty_label=_("Every source"),
+        widget=NameSelect,
+    )
     destination = forms.ModelChoiceField(
-        queryset=Destination.objects.defer("settings", "secrets"), required=False, empty_label="Every destination"
+        label=_("Destination"),
+        queryset=Destination.objects.defer("settings", "secrets"),
+        required=False,
+        empty_label=_("Every destination"),
+        widget=NameSelect,
     )
     state = forms.TypedChoiceField(
-        choices=[("", "Every state"), *State.choices], coerce=int, empty_value=None, required=False
+        label=_("State"), choices=[("", _("Every state")), *State.choices], coerce=int, empty_value=None, required=False
     )
 
 
 class TraceForm(forms.Form):
     by = forms.ChoiceField(
-        label="By",
+        label=_("By"),
         required=False,
-        choices=[("event", "Event id"), *((name, key.label) for name, key in lookup.KEYS.items())],
+        choices=[("event", _("Event id")), *((name, key.label) for name, key in lookup.KEYS.items())],
     )
-    id = forms.CharField(label="What to look for", max_length=256, required=False)
+    id = forms.CharField(label=_("What to look for"), max_length=256, required=False)
     source = forms.CharField(max_length=64, required=False, widget=forms.HiddenInput)

@@ -8,25 +8,28 @@ from datetime import datetime
 from typing import Any
 
 from django import forms
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from destinations.choosing import MAX_PASTED, Chosen, NothingChosen, Pick, choose
 from routing.snapshot import Snapshot
+from trackstack_site.wording import NameCheckboxes, NameSelect
 
 FIRST_CHOICE = "SignUp"
 PICKS = {
-    Pick.SAMPLE: "A sample of it, about a made-up person",
-    Pick.REAL: "The last one received, its person masked",
-    Pick.PASTED: "JSON that I paste",
+    Pick.SAMPLE: _("A sample of it, about a made-up person"),
+    Pick.REAL: _("The last one received, its person masked"),
+    Pick.PASTED: _("JSON that I paste"),
 }
 
 
 class TryForm(forms.Form):
     """`chosen()` is the event, once the form is valid; what cannot be chosen is an error of the form."""
 
-    pick = forms.ChoiceField(label="Take", widget=forms.RadioSelect, initial=Pick.SAMPLE)
-    event = forms.ChoiceField(label="Event", required=False)
+    pick = forms.ChoiceField(label=_("Take"), widget=forms.RadioSelect, initial=Pick.SAMPLE)
+    event = forms.ChoiceField(label=_("Event"), required=False, widget=NameSelect)
     text = forms.CharField(
-        label="Event as JSON",
+        label=_("Event as JSON"),
         required=False,
         max_length=MAX_PASTED,
         widget=forms.Textarea(
@@ -36,9 +39,9 @@ class TryForm(forms.Form):
                 "placeholder": '{"event": "SignUp", "eventId": "signup-42", "email": "…"}',
             }
         ),
-        help_text="One event, as product code sends it. It is not stored.",
+        help_text=_("One event, as product code sends it. It is not stored."),
     )
-    source = forms.ChoiceField(label="As if sent by", required=False)
+    source = forms.ChoiceField(label=_("As if sent by"), required=False, widget=NameSelect)
 
     def __init__(self, state: Snapshot, *args: Any, may_see_events: bool, **kwargs: Any) -> None:
         super().__init__(*args, auto_id="id_try_%s", **kwargs)  # it stands beside other forms
@@ -58,9 +61,9 @@ class TryForm(forms.Form):
         data = super().clean() or self.cleaned_data
         pick = data.get("pick")
         if pick == Pick.PASTED and not data.get("text") and "text" not in self.errors:
-            self.add_error("text", "Paste an event.")
+            self.add_error("text", gettext("Paste an event."))
         elif pick and pick != Pick.PASTED and not data.get("event") and "event" not in self.errors:
-            self.add_error("event", "Choose an event.")
+            self.add_error("event", gettext("Choose an event."))
         return data
 
     def chosen(self, now: datetime) -> Chosen | None:
@@ -82,9 +85,7 @@ class TryForm(forms.Form):
 
 
 class BenchForm(TryForm):
-    to = forms.TypedMultipleChoiceField(
-        label="Destinations", coerce=int, widget=forms.CheckboxSelectMultiple, required=False
-    )
+    to = forms.TypedMultipleChoiceField(label=_("Destinations"), coerce=int, widget=NameCheckboxes, required=False)
 
     def __init__(self, state: Snapshot, *args: Any, **kwargs: Any) -> None:
         super().__init__(state, *args, **kwargs)
@@ -94,7 +95,7 @@ class BenchForm(TryForm):
     def clean_to(self) -> Collection[int]:
         to: list[int] = self.cleaned_data["to"]
         if not to:
-            raise forms.ValidationError("Choose at least one.")
+            raise forms.ValidationError(gettext("Choose at least one."))
         return to
 
 

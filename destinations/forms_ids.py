@@ -59,6 +59,11 @@ class IdsForm(forms.Form):
         return _("Name there") if self.is_name or shape is None else shape.label
 
     @property
+    def is_quoted(self) -> bool:
+        """Whether the label is the adapter's."""
+        return not self.is_name and self.platform.native_id is not None
+
+    @property
     def help(self) -> str:
         shape = self.platform.native_id
         return "" if self.is_name or shape is None else shape.help

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.utils.text import format_lazy
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 
 from destinations import reasons
 from destinations.models import MAX_DESTINATION_ID, Destination, ReplayKind
@@ -12,34 +15,43 @@ from destinations.replay_plan import TIME, Plan
 from destinations.replays import MOST_CHOSEN, RATES
 from events.models import Source
 from trackstack_site.guard import key_of
+from trackstack_site.wording import NameSelect
 
 
 class ReplayForm(forms.Form):
     """Filled from the address, so that a plan can be shared; started by POST of the same fields."""
 
     kind = forms.ChoiceField(
-        label="What",
+        label=_("What"),
         choices=[
-            (ReplayKind.DEAD, "Dead deliveries, once more"),
-            (ReplayKind.MISSED, "Events that were not sent there (backfill)"),
+            (ReplayKind.DEAD, _("Dead deliveries, once more")),
+            (ReplayKind.MISSED, _("Events that were not sent there (backfill)")),
         ],
         initial=ReplayKind.DEAD,
     )
-    destination = forms.ModelChoiceField(queryset=Destination.objects.none(), empty_label="Choose…")
-    event = forms.CharField(label="Event name", required=False, max_length=64, help_text="Empty: every event.")
-    source = forms.ModelChoiceField(queryset=Source.objects.none(), required=False, empty_label="Every source")
+    destination = forms.ModelChoiceField(
+        label=_("Destination"), queryset=Destination.objects.none(), empty_label=_("Choose…"), widget=NameSelect
+    )
+    event = forms.CharField(label=_("Event name"), required=False, max_length=64, help_text=_("Empty: every event."))
+    source = forms.ModelChoiceField(
+        label=_("Source"),
+        queryset=Source.objects.none(),
+        required=False,
+        empty_label=_("Every source"),
+        widget=NameSelect,
+    )
     since = forms.DateTimeField(
-        label="Received from (UTC)", required=False, widget=forms.DateTimeInput({"type": "datetime-local"}, TIME)
+        label=_("Received from (UTC)"), required=False, widget=forms.DateTimeInput({"type": "datetime-local"}, TIME)
     )
     until = forms.DateTimeField(
-        label="Received before (UTC)", required=False, widget=forms.DateTimeInput({"type": "datetime-local"}, TIME)
+        label=_("Received before (UTC)"), required=False, widget=forms.DateTimeInput({"type": "datetime-local"}, TIME)
     )
     rate = forms.TypedChoiceField(
-        label="Speed",
+        label=_("Speed"),
         coerce=int,
-        choices=[(rate, f"{rate} a second at most") for rate in RATES],
+        choices=[(rate, format_lazy(_("{rate} a second at most"), rate=rate)) for rate in RATES],
         initial=50,
-        help_text="Live events always go first, whatever the speed.",
+        help_text=_("Live events always go first, whatever the speed."),
     )
     reason = forms.CharField(required=False, max_length=32, widget=forms.HiddenInput)
     detail = forms.CharField(required=False, max_length=400, strip=False, widget=forms.HiddenInput)
@@ -59,19 +71,23 @@ class ReplayForm(forms.Form):
     def clean_only(self) -> tuple[int, ...]:
         keys = [key_of(text) for text in self.cleaned_data["only"].replace(",", " ").split()]
         if None in keys:
-            raise forms.ValidationError("The chosen deliveries are no keys.")
+            raise forms.ValidationError(gettext("The chosen deliveries are no keys."))
         return tuple(key for key in keys if key is not None)
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or self.cleaned_data
         since, until = data.get("since"), data.get("until")
         if since and until and since >= until:
-            self.add_error("until", "This must be later than the beginning.")
+            self.add_error("until", gettext("This must be later than the beginning."))
         destination = data.get("destination")
         others = [key for key in data.get("only", ()) if destination and key & MAX_DESTINATION_ID != destination.pk]
         if others:
-            said = f"{len(others)} of the chosen deliveries are of another destination: choose those of one at a time."
-            self.add_error(None, said)
+            said = ngettext(
+                "%(count)d of the chosen deliveries is of another destination: choose those of one at a time.",
+                "%(count)d of the chosen deliveries are of another destination: choose those of one at a time.",
+                len(others),
+            )
+            self.add_error(None, said % {"count": len(others)})
         return data
 
     def plan(self) -> Plan:

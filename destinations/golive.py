@@ -14,8 +14,7 @@ from destinations.models import Destination, LedgerEntry, LedgerState
 from routing import snapshot
 from routing.models import RoutingChange
 from routing.policy import DestinationRule, EventRule, selects
-
-TAKEN = trial.MEANING[trial.Result.OK][1]
+from trackstack_site.wording import followed
 
 
 class Step(NamedTuple):
@@ -27,6 +26,8 @@ class Step(NamedTuple):
     url: str = ""
     is_optional: bool = False
     """It cannot be done here, and nothing stands in the way without it."""
+    is_quoted: bool = False
+    """The sentence is a vendor's, or was kept: it is no text to translate."""
 
 
 def steps(destination: Destination) -> list[Step]:
@@ -50,7 +51,7 @@ def _credentials(destination: Destination) -> Step:
     if destination.is_check_good is None:
         said = _("They are entered, and nobody has asked %(platform)s yet whether it takes them.")
         return Step("credentials", title, False, said % {"platform": destination.platform.label})
-    return Step("credentials", title, destination.is_check_good, destination.check_said)
+    return Step("credentials", title, destination.is_check_good, destination.check_said, is_quoted=True)
 
 
 def lacking(destination: Destination, rule: DestinationRule, events: Mapping[str, EventRule]) -> tuple[int, list[str]]:
@@ -81,8 +82,8 @@ def _events(destination: Destination, rule: DestinationRule, events: Mapping[str
             len(without),
         )
         # One with an id is enough to begin with; the others are said, and stay marked in the matrix.
-        return Step("events", title, len(without) < count, f"{on} {missing % words}", _("Enter ids"), ids)
-    return Step("events", title, True, f"{on} {_('Each has its id.')}", _("Change ids"), ids)
+        return Step("events", title, len(without) < count, followed(on, missing % words), _("Enter ids"), ids)
+    return Step("events", title, True, followed(on, _("Each has its id.")), _("Change ids"), ids)
 
 
 def _test(destination: Destination) -> Step:
@@ -90,11 +91,12 @@ def _test(destination: Destination) -> Step:
     page = reverse("destinations:edit", args=[destination.pk])
     entry = RoutingChange.objects.filter(destination_pk=destination.pk, action=trial.ACTION).exclude(note="").first()
     if entry is not None:
-        is_done = entry.note.startswith(TAKEN)
-        return Step("test", title, is_done, entry.note, _("Send as test"), f"{page}#try")
+        is_done = entry.note.startswith(trial.TAKEN)
+        return Step("test", title, is_done, entry.note, _("Send as test"), f"{page}#try", is_quoted=True)
     if obstacle := trial.obstacle(destination):
         return Step("test", title, False, obstacle, is_optional=True)
-    return Step("test", title, False, trial.whereabouts(destination), _("Send as test"), f"{page}#try")
+    where, is_quoted = trial.whereabouts(destination), not destination.is_sandbox
+    return Step("test", title, False, where, _("Send as test"), f"{page}#try", is_quoted=is_quoted)
 
 
 def _live(destination: Destination) -> Step:

@@ -9,6 +9,9 @@ from typing import Any, NamedTuple
 import msgspec
 from django.db import connection
 from django.utils import timezone
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from destinations import minutes, queries, standing
 from destinations.models import AccessToken, Destination, Span
@@ -54,6 +57,8 @@ class Figures(NamedTuple):
 class End(NamedTuple):
     """Something that ends by itself."""
 
+    key: str
+    """The same in every language."""
     what: str
     short: str
     at: datetime
@@ -150,9 +155,9 @@ def _worst(status: Status, hour: Figures, stands: Standing) -> Status:
     if status.tone != "good":
         return status
     if hour.is_poor:
-        return Status("warn", "Failing", "The platform refuses many of the requests; they are tried again.")
+        return Status("warn", _("Failing"), _("The platform refuses many of the requests; they are tried again."))
     if stands.overdue > LATE_SECONDS:
-        return Status("warn", "Behind", "More comes in than is sent, or no worker runs.")
+        return Status("warn", _("Behind"), _("More comes in than is sent, or no worker runs."))
     return status
 
 
@@ -161,18 +166,20 @@ def ends_of(destination: Destination, token: AccessToken | None, now: datetime) 
     found = []
     is_renewed = token is not None and token.renew_at is not None and destination.platform.oauth is not None
     if token is not None and token.expires_at is not None and not is_renewed:
-        found.append(_end("access token", "Token", token.expires_at, now, TOKEN_WARNS))
+        found.append(_end("access token", _("access token"), _("Token"), token.expires_at, now, TOKEN_WARNS))
     platform = destination.platform
     if (last_day := platform.sunset(destination.settings)) is not None and platform.version is not None:
         version = destination.settings.get("api_version") or platform.version.default
         at = datetime.combine(last_day, datetime.min.time(), tzinfo=UTC)
-        found.append(_end(f"API version {version}", f"API {version}", at, now, VERSION_WARNS))
+        words = {"version": version}
+        what, short = _("API version %(version)s") % words, _("API %(version)s") % words
+        found.append(_end(f"API version {version}", what, short, at, now, VERSION_WARNS))
     return found
 
 
-def _end(what: str, short: str, at: datetime, now: datetime, warns: int) -> End:
+def _end(key: str, what: str, short: str, at: datetime, now: datetime, warns: int) -> End:
     days = (at - now) // timedelta(days=1)
-    return End(what, short, at, days, "bad" if days < LAST_DAYS else "warn" if days <= warns else "quiet")
+    return End(key, what, short, at, days, "bad" if days < LAST_DAYS else "warn" if days <= warns else "quiet")
 
 
 # --- Charts ----------------------------------------------------------------------------------------------
@@ -180,7 +187,7 @@ def _end(what: str, short: str, at: datetime, now: datetime, warns: int) -> End:
 
 class Range(NamedTuple):
     key: str
-    label: str
+    label: str | Promise
     length: timedelta
     step: timedelta
     span: Span
@@ -189,9 +196,9 @@ class Range(NamedTuple):
 RANGES = {
     chosen.key: chosen
     for chosen in (
-        Range("1h", "1 hour", timedelta(hours=1), timedelta(minutes=1), Span.MINUTE),
-        Range("24h", "24 hours", timedelta(days=1), timedelta(minutes=15), Span.QUARTER),
-        Range("7d", "7 days", timedelta(days=7), timedelta(hours=2), Span.QUARTER),
+        Range("1h", gettext_lazy("1 hour"), timedelta(hours=1), timedelta(minutes=1), Span.MINUTE),
+        Range("24h", gettext_lazy("24 hours"), timedelta(days=1), timedelta(minutes=15), Span.QUARTER),
+        Range("7d", gettext_lazy("7 days"), timedelta(days=7), timedelta(hours=2), Span.QUARTER),
     )
 }
 

@@ -11,6 +11,8 @@ from typing import NamedTuple
 from urllib.parse import urlencode
 
 from django.urls import reverse
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
 
 from destinations import platforms, replay_plan
 from destinations.models import Hold
@@ -43,9 +45,9 @@ class Step(NamedTuple):
 
 
 class Mend(NamedTuple):
-    sentence: str
+    sentence: str | Promise
     """{event}, {destination} and {platform} are filled in."""
-    label: str
+    label: str | Promise
     permissions: tuple[str, ...]
     """Any one of them."""
     step: Callable[[Case], Step]
@@ -101,75 +103,77 @@ def _missed(case: Case) -> Step:
 MENDS: dict[str, Mend] = {
     # routing
     "destination_disabled": Mend(
-        "Switch {destination} on, and events are sent to it from then on.",
-        "Switch it on",
+        _("Switch {destination} on, and events are sent to it from then on."),
+        _("Switch it on"),
         (CHANGE, TOGGLE),
         _switch_on,
     ),
     "source_not_enabled": Mend(
-        "Let {destination} take events from this source.", "Choose its sources", (CHANGE,), _destination
+        _("Let {destination} take events from this source."), _("Choose its sources"), (CHANGE,), _destination
     ),
     "consent_denied": Mend(
-        "Nothing is sent against consent: send it with the event once it is given, or change what its source assumes of"
-        " events that say nothing.",
-        "Open the source",
+        _(
+            "Nothing is sent against consent: send it with the event once it is given, or change what its source"
+            " assumes of events that say nothing."
+        ),
+        _("Open the source"),
         ("events.view_source",),
         _source,
     ),
     "warehouse_only": Mend(
-        "Tick {event} for {destination} if it shall have money that goes back, too.", "Tick it", (TOGGLE,), _tick
+        _("Tick {event} for {destination} if it shall have money that goes back, too."), _("Tick it"), (TOGGLE,), _tick
     ),
     "not_registered": Mend(
-        "Register {event}, so that it can be routed.", "Register it", ("events.add_canonicalevent",), _register
+        _("Register {event}, so that it can be routed."), _("Register it"), ("events.add_canonicalevent",), _register
     ),
-    "not_selected": Mend("Switch {event} on for {destination}.", "Switch it on", (TOGGLE,), _tick),
-    "unmapped": Mend("Enter what {platform} shall call {event}.", "Enter a name", (MAP,), _mapping),
-    "missing_native_id": Mend("Enter the id that {platform} has for {event}.", "Enter the id", (MAP,), _mapping),
+    "not_selected": Mend(_("Switch {event} on for {destination}."), _("Switch it on"), (TOGGLE,), _tick),
+    "unmapped": Mend(_("Enter what {platform} shall call {event}."), _("Enter a name"), (MAP,), _mapping),
+    "missing_native_id": Mend(_("Enter the id that {platform} has for {event}."), _("Enter the id"), (MAP,), _mapping),
     "too_old": Mend(
-        "This one stays unsent: see that {event} comes sooner, and that its ts is when it happened.",
-        "See how it is sent",
+        _("This one stays unsent: see that {event} comes sooner, and that its ts is when it happened."),
+        _("See how it is sent"),
         LOOK,
         _event,
     ),
     # build
     "no_identity": Mend(
-        "Send {event} with something that {platform} knows a person by.", "See what it carries", LOOK, _event
+        _("Send {event} with something that {platform} knows a person by."), _("See what it carries"), LOOK, _event
     ),
-    "missing_value": Mend("Send value and currency with {event}.", "See what it carries", LOOK, _event),
+    "missing_value": Mend(_("Send value and currency with {event}."), _("See what it carries"), LOOK, _event),
     "invalid": Mend(
-        "Try {event} in the test bench, which names what {platform} would not take.",
-        "Try it out",
+        _("Try {event} in the test bench, which names what {platform} would not take."),
+        _("Try it out"),
         ("destinations.view_destination",),
         _bench,
     ),
     # delivery
-    "refused": Mend("Mend what {platform} complains of, then send it again.", "Send it again", (REPLAY,), _again),
-    "exhausted": Mend("Send it again once {platform} takes events.", "Send it again", (REPLAY,), _again),
+    "refused": Mend(_("Mend what {platform} complains of, then send it again."), _("Send it again"), (REPLAY,), _again),
+    "exhausted": Mend(_("Send it again once {platform} takes events."), _("Send it again"), (REPLAY,), _again),
     "build_failed": Mend(
-        "Tell whoever runs TrackStack, whose log has the error, and send it again after the update.",
-        "Send it again",
+        _("Tell whoever runs TrackStack, whose log has the error, and send it again after the update."),
+        _("Send it again"),
         (REPLAY,),
         _again,
     ),
     # holds
     Hold.PAUSED.value: Mend(
-        "Resume {destination}, and what waits is sent in order.", "Resume", (CHANGE, TOGGLE), _resume
+        _("Resume {destination}, and what waits is sent in order."), _("Resume"), (CHANGE, TOGGLE), _resume
     ),
     Hold.CREDENTIALS.value: Mend(
-        "Enter credentials that {platform} takes, and what waits is sent.",
-        "Fix the credentials",
+        _("Enter credentials that {platform} takes, and what waits is sent."),
+        _("Fix the credentials"),
         (CHANGE,),
         _destination,
     ),
     Hold.CONFIGURATION.value: Mend(
-        "Correct the settings that {platform} refuses, and what waits is sent.",
-        "Fix the settings",
+        _("Correct the settings that {platform} refuses, and what waits is sent."),
+        _("Fix the settings"),
         (CHANGE,),
         _destination,
     ),
     BREAKER_OPEN: Mend(
-        "Nothing needs doing: {destination} is probed by itself, and what waits is sent when it answers.",
-        "Try now",
+        _("Nothing needs doing: {destination} is probed by itself, and what waits is sent when it answers."),
+        _("Try now"),
         (CHANGE, TOGGLE),
         _resume,
     ),
@@ -183,5 +187,5 @@ def mend_of(reason: str) -> Mend:
     return MENDS.get(reason, UNKNOWN)
 
 
-AGAIN = Mend("", "Send it again", (REPLAY,), _again)
-MISSED = Mend("", "Then send what was missed", (REPLAY,), _missed)
+AGAIN = Mend("", _("Send it again"), (REPLAY,), _again)
+MISSED = Mend("", _("Then send what was missed"), (REPLAY,), _missed)

@@ -6,6 +6,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Least
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from destinations import platforms
 from destinations.credentials import EncryptedJSONField
@@ -26,18 +27,18 @@ def delivery_pk(event_pk: int, destination_id: int) -> int:
 
 
 class EventMode(models.TextChoices):
-    RECOMMENDED = "recommended", "Recommended"
-    CUSTOM = "custom", "Custom"
-    EVERYTHING = "everything", "Everything"
+    RECOMMENDED = "recommended", _("Recommended")
+    CUSTOM = "custom", _("Custom")
+    EVERYTHING = "everything", _("Everything")
 
 
 class Hold(models.TextChoices):
     """Why deliveries are written but not sent."""
 
-    NONE = "", "Not held"
-    PAUSED = "paused", "Paused"
-    CREDENTIALS = "credentials", "Credentials refused"
-    CONFIGURATION = "configuration", "Configuration refused"
+    NONE = "", _("Not held")
+    PAUSED = "paused", _("Paused")
+    CREDENTIALS = "credentials", _("Credentials refused")
+    CONFIGURATION = "configuration", _("Configuration refused")
 
 
 class DestinationQuerySet(models.QuerySet["Destination"]):
@@ -127,10 +128,10 @@ class AccessToken(models.Model):
 
 
 class State(models.IntegerChoices):
-    WAITING = 1, "Waiting"
-    DELIVERED = 2, "Delivered"
-    SKIPPED = 3, "Skipped"
-    DEAD = 4, "Dead"
+    WAITING = 1, _("Waiting")
+    DELIVERED = 2, _("Delivered")
+    SKIPPED = 3, _("Skipped")
+    DEAD = 4, _("Dead")
 
 
 class Delivery(models.Model):
@@ -321,15 +322,15 @@ class DeliveryMinute(models.Model):
 
 
 class ReplayKind(models.TextChoices):
-    DEAD = "dead", "Dead deliveries"
-    MISSED = "missed", "Events that were not sent"
+    DEAD = "dead", _("Dead deliveries")
+    MISSED = "missed", _("Events that were not sent")
 
 
 class ReplayState(models.TextChoices):
-    RUNNING = "running", "Running"
-    PAUSED = "paused", "Paused"
-    CANCELLED = "cancelled", "Cancelled"
-    DONE = "done", "Done"
+    RUNNING = "running", _("Running")
+    PAUSED = "paused", _("Paused")
+    CANCELLED = "cancelled", _("Cancelled")
+    DONE = "done", _("Done")
 
 
 class Replay(models.Model):

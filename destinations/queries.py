@@ -13,6 +13,7 @@ from django.db import OperationalError, connection, transaction
 from django.db.models import Q, QuerySet, Sum
 from django.db.models.functions import Least
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from psycopg.errors import QueryCanceled
 
 from destinations import waiting
@@ -29,6 +30,7 @@ from destinations.models import (
     delivery_pk,
 )
 from events.models import Event, event_pk
+from trackstack_site.wording import followed
 
 PAGE_SIZE = 50
 COUNT_CAP = 10_000
@@ -57,39 +59,49 @@ class Status(NamedTuple):
     tone: str
     label: str
     why: str = ""
+    is_quoted: bool = False
+    """Whether `why` is as the platform said it."""
 
 
 def status_of(destination: Destination) -> Status:
     if destination.platform.is_builtin:
-        return Status("good", "On", "Built in: every accepted event is here.")
+        return Status("good", _("On"), _("Built in: every accepted event is here."))
     if destination.removed_at:
-        return Status("quiet", "Deleted", "Its past is kept.")
+        return Status("quiet", _("Deleted"), _("Its past is kept."))
     if destination.closing_at and not destination.hold and destination.is_enabled:
-        return Status("warn", "Closing", "It gets nothing new, and is deleted when what waits for it is sent.")
+        why = _("It gets nothing new, and is deleted when what waits for it is sent.")
+        return Status("warn", _("Closing"), why)
     if not destination.is_enabled:
-        return Status("quiet", "Off", "Events are skipped, and counted as such.")
+        return Status("quiet", _("Off"), _("Events are skipped, and counted as such."))
     if destination.hold:
         tone = "warn" if destination.hold == Hold.PAUSED else "bad"
-        why = destination.hold_detail or "Events wait and are sent on resume."
+        why = destination.hold_detail or _("Events wait and are sent on resume.")
         if destination.closing_at:
-            why += " It gets nothing new, and is deleted when they are sent."
-        return Status(tone, Hold(destination.hold).label, why)
+            why = followed(why, _("It gets nothing new, and is deleted when they are sent."))
+        is_quoted = bool(destination.hold_detail) and not destination.closing_at
+        return Status(tone, str(Hold(destination.hold).label), why, is_quoted)
     if destination.breaker_since:
-        since, probe = destination.breaker_since, destination.backoff_until
-        is_coming = probe is not None and probe > timezone.now()
-        following = f"probed again at {probe:%Y-%m-%d %H:%M:%S} UTC" if is_coming else "probed now"
-        why = f"It has not taken a request since {since:%Y-%m-%d %H:%M} UTC and is {following}; events wait in order."
-        return Status("bad", "Not answering", f"{why} {destination.breaker_detail}".strip())
+        return _unanswered(destination, destination.breaker_since)
     if destination.backoff_until and destination.backoff_until > timezone.now():
-        until = f"{destination.backoff_until:%Y-%m-%d %H:%M:%S} UTC"
+        until = {"at": f"{destination.backoff_until:%Y-%m-%d %H:%M:%S} UTC"}
         if destination.failures:
-            return Status("warn", "Backing off", f"The platform failed; next try {until}.")
-        return Status(
-            "good",
-            "Pacing",
-            f"The limit of the platform for a minute is used up; the next request goes out at {until}.",
-        )
-    return Status("good", "On")
+            return Status("warn", _("Backing off"), _("The platform failed; next try %(at)s.") % until)
+        why = _("The limit of the platform for a minute is used up; the next request goes out at %(at)s.") % until
+        return Status("good", _("Pacing"), why)
+    return Status("good", _("On"))
+
+
+def _unanswered(destination: Destination, since: datetime) -> Status:
+    """Its breaker is open."""
+    probe, words = destination.backoff_until, {"since": f"{since:%Y-%m-%d %H:%M} UTC"}
+    if probe is not None and probe > timezone.now():
+        why = _("It has not taken a request since %(since)s and is probed again at %(at)s; events wait in order.") % {
+            **words,
+            "at": f"{probe:%Y-%m-%d %H:%M:%S} UTC",
+        }
+    else:
+        why = _("It has not taken a request since %(since)s and is probed now; events wait in order.") % words
+    return Status("bad", _("Not answering"), followed(why, destination.breaker_detail))
 
 
 def counts_of(day: date) -> dict[int, Counts]:

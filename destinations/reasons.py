@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from django.utils.functional import Promise
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
 
 class Reason(NamedTuple):
     code: str
-    label: str
-    sentence: str
+    label: str | Promise
+    sentence: str | Promise
     """{event}, {destination} and {platform} are filled in."""
 
 
@@ -16,66 +20,66 @@ REASONS: dict[str, Reason] = {
     reason.code: reason
     for reason in (
         # policy
-        Reason("destination_disabled", "Destination off", "{destination} is switched off."),
+        Reason("destination_disabled", _("Destination off"), _("{destination} is switched off.")),
         Reason(
             "source_not_enabled",
-            "Source not enabled",
-            "{destination} does not take events from this source.",
+            _("Source not enabled"),
+            _("{destination} does not take events from this source."),
         ),
         Reason(
             "consent_denied",
-            "Consent denied",
-            "The person did not consent to what {destination} is for.",
+            _("Consent denied"),
+            _("The person did not consent to what {destination} is for."),
         ),
         Reason(
             "warehouse_only",
-            "Warehouse only",
-            "{event} goes to CRM and warehouse only, unless ticked here.",
+            _("Warehouse only"),
+            _("{event} goes to CRM and warehouse only, unless ticked here."),
         ),
         Reason(
             "not_registered",
-            "Not registered",
-            "{event} is not registered: register it in Settings → Taxonomy.",
+            _("Not registered"),
+            _("{event} is not registered: register it in Settings → Taxonomy."),
         ),
-        Reason("not_selected", "Not selected", "{event} is switched off for {destination}."),
+        Reason("not_selected", _("Not selected"), _("{event} is switched off for {destination}.")),
         Reason(
             "unmapped",
-            "No native event",
-            "{platform} has no event for {event}, and none was entered.",
+            _("No native event"),
+            _("{platform} has no event for {event}, and none was entered."),
         ),
         Reason(
             "missing_native_id",
-            "Native id missing",
-            "{platform} needs an id for {event}, and none was entered.",
+            _("Native id missing"),
+            _("{platform} needs an id for {event}, and none was entered."),
         ),
-        Reason("too_old", "Too old", "{event} is older than {platform} accepts."),
+        Reason("too_old", _("Too old"), _("{event} is older than {platform} accepts.")),
         # build
         Reason(
             "no_identity",
-            "Too little identity",
-            "The event carries nothing {platform} can match a person with.",
+            _("Too little identity"),
+            _("The event carries nothing {platform} can match a person with."),
         ),
         Reason(
             "missing_value",
-            "Value missing",
-            "{platform} wants a value and a currency with {event}.",
+            _("Value missing"),
+            _("{platform} wants a value and a currency with {event}."),
         ),
         Reason(
             "invalid",
-            "Not acceptable",
-            "{platform} would refuse the event as it stands.",
+            _("Not acceptable"),
+            _("{platform} would refuse the event as it stands."),
         ),
         # delivery
-        Reason("refused", "Refused", "{platform} refused the event."),
+        Reason("refused", _("Refused"), _("{platform} refused the event.")),
         Reason(
             "exhausted",
-            "Gave up",
-            "{platform} did not take the event in the time allowed for retries.",
+            _("Gave up"),
+            _("{platform} did not take the event in the time allowed for retries."),
         ),
         Reason(
             "build_failed",
-            "Could not be built",
-            "The payload could not be built: this is a bug in TrackStack.",
+            _("Could not be built"),
+            _("The payload could not be built: this is a bug in TrackStack."),
         ),
     )
 }
@@ -92,21 +96,23 @@ def explain(code: str, *, event: str, destination: str, platform: str) -> str:
     reason = REASONS.get(code)
     if reason is None:
         return code.replace("_", " ")
-    return reason.sentence.format(event=event, destination=destination, platform=platform)
+    return str(reason.sentence).format(event=event, destination=destination, platform=platform)
 
 
 MENDERS = {
-    "refused": "An engineer: correct what the product sends, or the mapping, then replay.",
-    "exhausted": "Nobody needs to: replay it once the platform answers again.",
-    "too_old": "Nobody any more: the platform takes nothing of that age. Look why it waited so long.",
-    "build_failed": "The makers of TrackStack: report it, and replay it after the update.",
+    "refused": _("An engineer: correct what the product sends, or the mapping, then replay."),
+    "exhausted": _("Nobody needs to: replay it once the platform answers again."),
+    "too_old": _("Nobody any more: the platform takes nothing of that age. Look why it waited so long."),
+    "build_failed": _("The makers of TrackStack: report it, and replay it after the update."),
 }
 
 
 def mender(code: str) -> str:
     """Who can mend what died of this, and how; for a person who looks at dead letters."""
-    return MENDERS.get(code, "An engineer: the platform's own words say what it wants.")
+    return (
+        str(MENDERS[code]) if code in MENDERS else gettext("An engineer: the platform's own words say what it wants.")
+    )
 
 
 def label(code: str) -> str:
-    return REASONS[code].label if code in REASONS else code.replace("_", " ").capitalize()
+    return str(REASONS[code].label) if code in REASONS else code.replace("_", " ").capitalize()

@@ -15,6 +15,9 @@ from urllib.parse import urlencode
 import msgspec
 from django.db import connection
 from django.utils import timezone
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
 
 from destinations import reasons
 from destinations.models import DESTINATION_BITS, Destination, ReplayKind, State, delivery_pk
@@ -42,7 +45,13 @@ WAITS = "waits already"
 ACCEPTED = "delivered already"
 DEAD_LETTER = "dead: replay it"
 FORGOTTEN = "settled long ago: what became of it is no longer kept"
-OWN_WORDS = (WAITS, ACCEPTED, DEAD_LETTER, FORGOTTEN)
+OWN_WORDS: dict[str, str | Promise] = {
+    WAITS: gettext_lazy("Waits already"),
+    ACCEPTED: gettext_lazy("Delivered already"),
+    DEAD_LETTER: gettext_lazy("Dead: replay it"),
+    FORGOTTEN: gettext_lazy("Settled long ago: what became of it is no longer kept"),
+}
+"""Verdicts that are no reason codes, as they are kept, and in words."""
 
 _read_consent = msgspec.json.Decoder(dict[str, bool]).decode
 
@@ -174,7 +183,7 @@ def _found(plan: Plan, state: Snapshot, row: Sequence[Any], now_ms: int) -> Foun
 
 
 def _verdict(plan: Plan, state: Snapshot, row: Sequence[Any], now_ms: int) -> str:
-    _, name, _, has_state, was, source_id, occurred_ms, consent_json, is_forgotten = row
+    _pk, name, _day, has_state, was, source_id, occurred_ms, consent_json, is_forgotten = row
     if is_forgotten:
         return FORGOTTEN
     if has_state == State.WAITING:
@@ -194,13 +203,14 @@ def _verdict(plan: Plan, state: Snapshot, row: Sequence[Any], now_ms: int) -> st
 
 def check(plan: Plan) -> None:
     """Raises ReplayError for what makes no sense."""
+    names = {"destination": plan.destination.name}
     if plan.destination.platform.is_builtin:
-        raise ReplayError(f"{plan.destination.name} is built in and has every event already.")
+        raise ReplayError(_("%(destination)s is built in and has every event already.") % names)
     if plan.destination.closing_at is not None:
         # Nothing waits for it between two steps: it would be deleted, and the rest left behind.
-        raise ReplayError(f"{plan.destination.name} is about to be deleted. Keep it first.")
+        raise ReplayError(_("%(destination)s is about to be deleted. Keep it first.") % names)
     if plan.kind == ReplayKind.MISSED and (plan.reason or plan.detail or plan.only):
-        raise ReplayError("Only dead deliveries can be chosen one by one or by the reason of their death.")
+        raise ReplayError(_("Only dead deliveries can be chosen one by one or by the reason of their death."))
 
 
 def estimate(plan: Plan) -> Estimate:
@@ -220,22 +230,34 @@ def estimate(plan: Plan) -> Estimate:
 
 def label(verdict: str) -> str:
     """A verdict in words."""
-    return verdict.capitalize() if verdict in OWN_WORDS else reasons.label(verdict)
+    return str(OWN_WORDS[verdict]) if verdict in OWN_WORDS else reasons.label(verdict)
 
 
 def sentence(plan: Plan, rate: int) -> str:
-    what = "Dead deliveries" if plan.kind == ReplayKind.DEAD else "Events that were not sent"
+    which = _which(plan)
+    if plan.kind == ReplayKind.DEAD and which:
+        said = _("Dead deliveries %(which)s are sent again to %(destination)s, %(rate)d a second at most")
+    elif plan.kind == ReplayKind.DEAD:
+        said = _("Dead deliveries are sent again to %(destination)s, %(rate)d a second at most")
+    elif which:
+        said = _("Events that were not sent %(which)s are sent to %(destination)s, %(rate)d a second at most")
+    else:
+        said = _("Events that were not sent are sent to %(destination)s, %(rate)d a second at most")
+    return said % {"which": which, "destination": plan.destination.name, "rate": rate}
+
+
+def _which(plan: Plan) -> str:
+    """What of the deliveries or events, as a part of the sentence."""
+    chosen = ngettext("(%(count)d chosen)", "(%(count)d chosen)", len(plan.only)) % {"count": len(plan.only)}
     parts = [
-        f"of {plan.event}" if plan.event else "",
-        f"from {plan.source.name}" if plan.source else "",
-        f"with the cause “{reasons.label(plan.reason)}”" if plan.reason else "",
-        f"({len(plan.only)} chosen)" if plan.only else "",
-        f"received since {plan.since:%Y-%m-%d %H:%M} UTC" if plan.since else "",
-        f"until {plan.until:%Y-%m-%d %H:%M} UTC" if plan.until else "",
+        _("of %(event)s") % {"event": plan.event} if plan.event else "",
+        _("from %(source)s") % {"source": plan.source.name} if plan.source else "",
+        _("with the cause “%(cause)s”") % {"cause": reasons.label(plan.reason)} if plan.reason else "",
+        chosen if plan.only else "",
+        _("received since %(at)s") % {"at": f"{plan.since:%Y-%m-%d %H:%M} UTC"} if plan.since else "",
+        _("until %(at)s") % {"at": f"{plan.until:%Y-%m-%d %H:%M} UTC"} if plan.until else "",
     ]
-    chosen = " ".join(part for part in (what, *parts) if part)
-    again = "again " if plan.kind == ReplayKind.DEAD else ""
-    return f"{chosen} are sent {again}to {plan.destination.name}, {rate} a second at most"
+    return " ".join(filter(None, parts))
 
 
 def backfill_query(destination_id: int, platform: Platform, event: str = "") -> str:

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import msgspec
 from django.db import connection, transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from destinations import ledger, waiting
 from destinations.delivery import DELIVER_TASK
@@ -35,6 +36,7 @@ from destinations.replay_plan import Found, Plan, ReplayError, check, label, loo
 from events.models import POSITION_BITS, POSITION_MASK, event_pk
 from routing import snapshot, toggles
 from trackstack_site.nudge import nudge
+from trackstack_site.wording import in_english
 
 REPLAY_TASK = "destinations.replay"
 RATES = (10, 50, 200, 1000)
@@ -53,9 +55,9 @@ def start(plan: Plan, *, rate: int, user: Any, expected: int = 0) -> Replay:
     """Begin; the first rows move within seconds. Raises ReplayError. Audited."""
     check(plan)
     if not 1 <= rate <= RATES[-1]:
-        raise ReplayError(f"The rate must be between 1 and {RATES[-1]} a second.")
+        raise ReplayError(_("The rate must be between 1 and %(most)d a second.") % {"most": RATES[-1]})
     if len(plan.only) > MOST_CHOSEN:
-        raise ReplayError(f"Choose at most {MOST_CHOSEN} deliveries, or use a filter.")
+        raise ReplayError(_("Choose at most %(most)d deliveries, or use a filter.") % {"most": MOST_CHOSEN})
     low, high = plan.key_range()
     who = user.get_username() if user is not None else "system"
     with transaction.atomic():
@@ -64,7 +66,9 @@ def start(plan: Plan, *, rate: int, user: Any, expected: int = 0) -> Replay:
             detail=plan.detail, only=list(plan.only), since=plan.since, until=plan.until, lowest=low, highest=high,
             cursor=low, rate=rate, expected=expected, started_by=who,
         )  # fmt: skip
-        toggles.record_destination_change(plan.destination, "replay", [sentence(plan, rate)], user=user)
+        with in_english():
+            said = sentence(plan, rate)
+        toggles.record_destination_change(plan.destination, "replay", [said], user=user)
     nudge(REPLAY_TASK)
     return replay
 
@@ -259,7 +263,7 @@ def _forget_skips(cursor: Any, destination_id: int, events: Iterable[int]) -> di
         cursor.execute(
             "UPDATE events_ingestbatch b SET skips = jsonb_set(b.skips, ARRAY[%s], v.kept::jsonb)"
             " FROM unnest(%s::bigint[], %s::text[]) AS v (id, kept) WHERE b.id = v.id",
-            [key, [batch for batch, _ in changed], [kept for _, kept in changed]],
+            [key, [batch for batch, _kept in changed], [kept for _batch, kept in changed]],
         )
     return found
 

@@ -14,6 +14,8 @@ from typing import NamedTuple
 from django.db import connection
 from django.db.models import Min, Sum
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from destinations.glance import Glance
 from destinations.models import Destination, EventHour, LedgerEntry, LedgerState
@@ -48,15 +50,28 @@ class Silence(NamedTuple):
     reason: str = ""
     """Why most of them were not delivered, where the ledger says so."""
 
-    @property
-    def sentence(self) -> str:
-        """What goes on after the destination's name."""
-        got = f"only {self.delivered}" if self.delivered else "no"
-        return f"got {got} {self.event} {within(self.hours)}; in past weeks it was {self.expected} at least"
+    def sentence(self, destination: str) -> str:
+        """destination: its name."""
+        words = {
+            "destination": destination, "event": self.event, "within": within(self.hours), "count": self.delivered,
+            "expected": self.expected,
+        }  # fmt: skip
+        if self.delivered:
+            said = _(
+                "%(destination)s got only %(count)d %(event)s %(within)s; in past weeks it was %(expected)d at least."
+            )
+        else:
+            said = _("%(destination)s got no %(event)s %(within)s; in past weeks it was %(expected)d at least.")
+        return str(said % words)
 
 
 def within(hours: int) -> str:
-    return "in the last hour" if hours == 1 else f"in {hours} hours"
+    """As part of a sentence."""
+    return str(
+        _("in the last hour")
+        if hours == 1
+        else ngettext("in %(count)d hour", "in %(count)d hours", hours) % {"count": hours}
+    )
 
 
 class Counts(NamedTuple):
@@ -147,7 +162,7 @@ def _reasons(since: datetime, found: Iterable[Silence]) -> dict[tuple[int, str],
         state__in=(LedgerState.SKIPPED, LedgerState.DEAD),
     )
     counted = rows.values_list("destination_id", "event_name", "reason").annotate(total=Sum("count"))
-    return {(pk, event): reason for pk, event, reason, _ in counted.order_by("total")}
+    return {(pk, event): reason for pk, event, reason, _total in counted.order_by("total")}
 
 
 current = Glance(lambda: silences(timezone.now()), LOOK_SECONDS)

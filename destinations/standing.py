@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from django.db import connection
+from django.utils.translation import gettext as _
 
 from destinations.glance import Glance
 from destinations.waiting import FIRST_DUE
@@ -73,11 +74,13 @@ class Behind(NamedTuple):
     """What comes later than it should: events that wait to be routed, and destinations with overdue rows."""
 
     seconds: int
-    late: tuple[str, ...]
-    """Names of destinations, or ROUTING, the one furthest behind first."""
+    found: tuple[str | None, ...]
+    """Names of destinations, or None for routing, the one furthest behind first."""
 
-
-ROUTING = "routing what came in"
+    @property
+    def late(self) -> tuple[str, ...]:
+        """`found` in words. What was found is remembered for readers of any language."""
+        return tuple(_("routing what came in") if name is None else name for name in self.found)
 
 
 # Held destinations wait for somebody, which Health and their pills say; that is not being behind.
@@ -103,7 +106,7 @@ def look() -> Behind | None:
         late = [(name, seconds) for name, seconds in cursor.fetchall() if seconds > BEHIND_SECONDS]
     if not late:
         return None
-    return Behind(int(late[0][1]), tuple(name or ROUTING for name, _ in late))
+    return Behind(int(late[0][1]), tuple(name for name, _seconds in late))
 
 
 behind = Glance(look, LOOK_SECONDS)

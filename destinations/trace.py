@@ -12,10 +12,13 @@ from typing import Any
 
 from django.db import connection, transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from destinations import reasons
 from destinations.models import DESTINATION_BITS, Attempt, Delivery, Destination, Hold, State, delivery_pk
 from events.models import Event, IngestBatch, RejectedEvent, Source
+from trackstack_site.wording import followed
 
 MAX_MATCHES = 20
 """Sources that may have sent the same id, and rejections of it, that are shown."""
@@ -31,6 +34,19 @@ STATE_NAMES = {
     State.SKIPPED: "skipped",
     State.DEAD: "dead",
 }
+
+WORDS = {
+    "waiting": gettext_lazy("Waiting"),
+    "held": gettext_lazy("Held"),
+    "delivered": gettext_lazy("Delivered"),
+    "skipped": gettext_lazy("Skipped"),
+    "dead": gettext_lazy("Dead"),
+    "unrouted": gettext_lazy("Unrouted"),
+    "rejected": gettext_lazy("Rejected"),
+    "not asked": gettext_lazy("Not asked"),
+    "forgotten": gettext_lazy("Forgotten"),
+}
+"""The states as pages call them."""
 
 
 def trace(event_id: str, source: str | None = None) -> list[dict[str, Any]]:
@@ -139,7 +155,7 @@ def lanes(
                 found.setdefault(int(key), _skip(event, int(key), reason, destinations.get(int(key)), batch))
     if batch is not None and batch.routed_at is None:
         for pk, destination in destinations.items():
-            sentence = "The event is stored and waits to be routed."
+            sentence = _("The event is stored and waits to be routed.")
             found.setdefault(pk, _lane(pk, destination, state="unrouted", sentence=sentence))
     return [found[pk] for pk in sorted(found)]
 
@@ -222,29 +238,36 @@ def is_under_way(row: Delivery) -> bool:
 
 def sentence_of(row: Delivery, event: str, destination: Destination | None) -> str:
     """Why a delivery is as it is, in plain words."""
-    name = name_of(row.destination_id, destination)
+    names = {"destination": name_of(row.destination_id, destination)}
     state = state_of(row, destination)
-    detail = f" {_ended(row.detail)}" if row.detail else ""
+    detail = _ended(row.detail) if row.detail else ""
     if state == "held" and destination is not None and not destination.hold:
-        probe = destination.backoff_until
-        following = f" It is probed again at {probe:%Y-%m-%d %H:%M:%S} UTC." if probe and probe > timezone.now() else ""
-        why = f" {_ended(destination.breaker_detail)}" if destination.breaker_detail else ""
-        return f"{name} is not answering: the event waits its turn and loses no try.{following}{why}"
+        return _unanswered(destination, names)
     if state == "held" and destination is not None:
-        label = Hold(destination.hold).label
-        why = _ended(destination.hold_detail) if destination.hold_detail else f"{label}."
-        return f"{name} is held, the event waits: {why}"
+        why = _ended(destination.hold_detail or str(Hold(destination.hold).label))
+        return _("%(destination)s is held, the event waits: %(why)s") % {**names, "why": why}
     if state == "waiting":
         if destination is not None and not destination.is_enabled:
-            return f"{name} is switched off: the event is skipped when its turn comes."
+            return _("%(destination)s is switched off: the event is skipped when its turn comes.") % names
         if is_under_way(row):
-            return f"Being sent now (try {row.tries})."
-        return f"Waits for try {row.tries + 1}.{detail}" if row.tries else f"Waits for its first try.{detail}"
+            return _("Being sent now (try %(number)d).") % {"number": row.tries}
+        if row.tries:
+            return followed(_("Waits for try %(number)d.") % {"number": row.tries + 1}, detail)
+        return followed(_("Waits for its first try."), detail)
     if state == "delivered":
         if destination is not None and destination.platform.is_builtin:
-            return "Stored: the event table is this destination."
-        return f"{name} took it."
-    return explain(row.reason, event, row.destination_id, destination) + detail
+            return _("Stored: the event table is this destination.")
+        return _("%(destination)s took it.") % names
+    return followed(explain(row.reason, event, row.destination_id, destination), detail)
+
+
+def _unanswered(destination: Destination, names: Mapping[str, str]) -> str:
+    said = _("%(destination)s is not answering: the event waits its turn and loses no try.") % names
+    probe = destination.backoff_until
+    if probe and probe > timezone.now():
+        at = f"{probe:%Y-%m-%d %H:%M:%S} UTC"
+        said = followed(said, _("It is probed again at %(at)s.") % {"at": at})
+    return followed(said, _ended(destination.breaker_detail) if destination.breaker_detail else "")
 
 
 def explain(reason: str, event: str, pk: int, destination: Destination | None) -> str:
@@ -254,7 +277,7 @@ def explain(reason: str, event: str, pk: int, destination: Destination | None) -
 
 
 def name_of(pk: int, destination: Destination | None) -> str:
-    return destination.name if destination else f"Deleted destination {pk}"
+    return destination.name if destination else _("Deleted destination %(number)d") % {"number": pk}
 
 
 def _rejected(row: RejectedEvent, sources: Mapping[int, str]) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from destinations import dry_run, mends, reasons
 from destinations.attempts import MORE
@@ -16,6 +18,7 @@ from destinations.choosing import Chosen, Pick, accepted_of
 from destinations.masking import masked
 from destinations.mends import Case, Mend, Step
 from destinations.models import Attempt, Delivery, Destination, delivery_pk
+from destinations.trace import WORDS
 from events.masked_json import pretty
 from events.models import Event
 from routing.policy import Decision, DestinationRule, SourceRule
@@ -58,14 +61,23 @@ def consents(event: Event, source: SourceRule) -> list[Consent]:
     found = []
     for category, assumed in (("marketing", source.marketing), ("analytics", source.analytics)):
         word = said.get(category)
-        who = (
-            "the event says so"
-            if word is not None
-            else f"the event is silent, and {source.name or 'its source'} assumes so"
-        )
         is_given = assumed if word is None else word
-        found.append(Consent(category, is_given, f"{category.capitalize()} {'given' if is_given else 'denied'}: {who}"))
+        found.append(Consent(category, is_given, _consent(category, source, is_given, is_said=word is not None)))
     return found
+
+
+def _consent(category: str, source: SourceRule, is_given: bool, *, is_said: bool) -> str:
+    if category == "marketing":
+        what = _("Marketing given: %(who)s") if is_given else _("Marketing denied: %(who)s")
+    else:
+        what = _("Analytics given: %(who)s") if is_given else _("Analytics denied: %(who)s")
+    if is_said:
+        who = _("the event says so")
+    elif source.name:
+        who = _("the event is silent, and %(source)s assumes so") % {"source": source.name}
+    else:
+        who = _("the event is silent, and its source assumes so")
+    return str(what % {"who": who})
 
 
 def entry(
@@ -104,7 +116,7 @@ def _not_asked(found: dict[str, Any], now: Mapping[int, tuple[DestinationRule, D
     if found["batch"] is None or found["batch"]["routed_at"] is None:
         return []
     asked = {lane["destination_id"] for lane in found["destinations"]}
-    missing = [rule for pk, (rule, _) in now.items() if pk not in asked and not rule.is_builtin]
+    missing = [rule for pk, (rule, _decision) in now.items() if pk not in asked and not rule.is_builtin]
     if not missing:
         return []
     routed_at = datetime.fromisoformat(found["batch"]["routed_at"])
@@ -122,8 +134,14 @@ def _not_asked(found: dict[str, Any], now: Mapping[int, tuple[DestinationRule, D
 
 def _absence(rule: DestinationRule, *, is_forgotten: bool) -> dict[str, str]:
     if is_forgotten:
-        return {"state": "forgotten", "sentence": f"What became of it at {rule.name} is no longer kept."}
-    return {"state": "not asked", "sentence": f"{rule.name} was added after this event was routed."}
+        return {
+            "state": "forgotten",
+            "sentence": _("What became of it at %(destination)s is no longer kept.") % {"destination": rule.name},
+        }
+    return {
+        "state": "not asked",
+        "sentence": _("%(destination)s was added after this event was routed.") % {"destination": rule.name},
+    }
 
 
 def _lane(
@@ -140,6 +158,7 @@ def _lane(
     shown = {
         **lane,
         "tone": TONES[lane["state"]],
+        "word": WORDS[lane["state"]],
         "is_due": due is not None and datetime.fromisoformat(due) <= timezone.now(),
         "attempts": [attempt | {"answer": answers.get(attempt["id"], "")} for attempt in lane["attempts"]],
         "decided": _decided(lane, event.name, now),
@@ -159,9 +178,10 @@ def _decided(lane: dict[str, Any], name: str, now: tuple[DestinationRule, Decisi
     rule, decision = now
     today = decision.sentence(name, rule)
     if lane["state"] == "not asked":
-        return Decided("not asked", today, decision.reason, has_changed=True)
+        return Decided(_("not asked"), today, decision.reason, has_changed=True)
     was_sent = lane["delivery_id"] is not None
-    then = "to be sent" if was_sent else f"skipped, {reasons.label(lane['reason']).lower()}"
+    skipped = _("skipped, %(reason)s") % {"reason": reasons.label(lane["reason"]).lower()}
+    then = _("to be sent") if was_sent else skipped
     is_same = decision.send if was_sent else decision.reason == lane["reason"]
     return Decided(then, today, decision.reason, has_changed=not is_same)
 
@@ -178,14 +198,14 @@ def _mended(lane: dict[str, Any], case: Case, may: Callable[[str], bool]) -> dic
         offers.append(_offer(mends.MISSED, case, may))
     kept = {offer.step.url: offer for offer in reversed(offers) if offer is not None}
     values = {"event": case.event, "destination": case.destination, "platform": case.platform}
-    return {"mend": mend.sentence.format(**values), "offers": list(reversed(kept.values()))}
+    return {"mend": str(mend.sentence).format(**values), "offers": list(reversed(kept.values()))}
 
 
 def _offer(mend: Mend, case: Case, may: Callable[[str], bool]) -> Offer | None:
     if not any(may(permission) for permission in mend.permissions):
         return None
     step = mend.step(case)
-    return Offer(mend.label, step, is_form=bool(step.fields))
+    return Offer(str(mend.label), step, is_form=bool(step.fields))
 
 
 def answers_of(found: Iterable[dict[str, Any]]) -> dict[int, str]:
@@ -212,7 +232,7 @@ def payload(event: Event, destination: Destination, state: Snapshot) -> Sent:
     if row is not None and attempt is not None and attempt.delivery_ids[:1] == [row.pk]:
         body = pretty(attempt.request_body.partition(MORE)[0])
         kept = {"method": attempt.method, "url": attempt.url, "headers": {}, "body": body}
-        return Sent("As it was sent, masked when it was written down.", [kept], attempt)
+        return Sent(_("As it was sent, masked when it was written down."), [kept], attempt)
     chosen = Chosen(pick=Pick.REAL, accepted=accepted_of(event), source_id=event.source_id)
     built = [
         request
@@ -221,9 +241,13 @@ def payload(event: Event, destination: Destination, state: Snapshot) -> Sent:
     ]
     if attempt is not None:
         many = len(attempt.delivery_ids)
-        note = f"Its request carried {many} events. This is its part, built again with today's settings."
+        note = ngettext(
+            "Its request carried %(count)d event. This is its part, built again with today's settings.",
+            "Its request carried %(count)d events. This is its part, built again with today's settings.",
+            many,
+        ) % {"count": many}
     elif built:
-        note = "Nothing was sent yet, or it is no longer kept. This is what today's settings would send."
+        note = _("Nothing was sent yet, or it is no longer kept. This is what today's settings would send.")
     else:
-        note = "No payload can be built of it with today's settings."
+        note = _("No payload can be built of it with today's settings.")
     return Sent(note, built, attempt)

@@ -13,6 +13,9 @@ from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import transaction
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from destinations import dry_run, files, masking, outgoing, preview, tokens
 from destinations.choosing import Chosen, for_test
@@ -23,30 +26,50 @@ from events import masked_json
 from routing import policy, toggles
 from routing.models import RoutingChange
 from routing.policy import DestinationRule
+from trackstack_site.wording import in_english
 
 logger = logging.getLogger(__name__)
 
 ACTION = "test"
 """Of the entry in the change history."""
 
+TAKEN = "Taken"
+"""Begins the note of a test that was taken; notes are kept in English."""
+
 # What an outcome says of a test; {platform} is filled in. A delivery would take the consequence, a test takes none.
-MEANING: dict[Result, tuple[str, str, str]] = {
-    Result.OK: ("good", "Taken", "{platform} took it."),
-    Result.RETRY: ("warn", "Not now", "{platform} did not take it this time; a delivery would be tried again."),
-    Result.PERMANENT: ("bad", "Refused", "{platform} refuses this event; a delivery of it would be dead."),
-    Result.TOO_OLD: ("bad", "Too old", "{platform} says the event is too old."),
-    Result.SPLIT: ("bad", "Refused", "{platform} refuses the request, and says no more about the event."),
-    Result.SKIPPED: ("warn", "Ignored", "{platform} took the request, but makes no use of this event."),
+MEANING: dict[Result, tuple[str, str | Promise, str | Promise]] = {
+    Result.OK: ("good", gettext_lazy("Taken"), gettext_lazy("{platform} took it.")),
+    Result.RETRY: (
+        "warn",
+        gettext_lazy("Not now"),
+        gettext_lazy("{platform} did not take it this time; a delivery would be tried again."),
+    ),
+    Result.PERMANENT: (
+        "bad",
+        gettext_lazy("Refused"),
+        gettext_lazy("{platform} refuses this event; a delivery of it would be dead."),
+    ),
+    Result.TOO_OLD: ("bad", gettext_lazy("Too old"), gettext_lazy("{platform} says the event is too old.")),
+    Result.SPLIT: (
+        "bad",
+        gettext_lazy("Refused"),
+        gettext_lazy("{platform} refuses the request, and says no more about the event."),
+    ),
+    Result.SKIPPED: (
+        "warn",
+        gettext_lazy("Ignored"),
+        gettext_lazy("{platform} took the request, but makes no use of this event."),
+    ),
     Result.CONFIG: (
         "bad",
-        "Credentials or settings refused",
-        "{platform} refuses the credentials or settings; deliveries would wait until they are mended.",
+        gettext_lazy("Credentials or settings refused"),
+        gettext_lazy("{platform} refuses the credentials or settings; deliveries would wait until they are mended."),
     ),
 }
 
 
 class NotSent(Exception):
-    """Nothing was sent; the message says why and what to do."""
+    """Nothing was sent; the message says why and what to do. A lazy one is worded when it is read."""
 
 
 class Exchange(NamedTuple):
@@ -56,7 +79,7 @@ class Exchange(NamedTuple):
     status: int | None
     latency_ms: int
     tone: str
-    word: str
+    word: str | Promise
     sentence: str
     detail: str
     """What the platform itself said."""
@@ -83,26 +106,34 @@ def obstacle(destination: Destination) -> str:
     """Why no test can be sent there, as a sentence that says what to do; empty when it can."""
     platform = destination.platform
     if platform.is_builtin:
-        return f"{destination.name} is built in: there is nobody to send a test to."
+        said = _("%(destination)s is built in: there is nobody to send a test to.")
+        return str(said % {"destination": destination.name})
     if destination.is_sandbox:
-        return "" if settings.SANDBOX_URL else "It is in sandbox mode, and no sandbox runs (SANDBOX_URL)."
+        return "" if settings.SANDBOX_URL else _("It is in sandbox mode, and no sandbox runs (SANDBOX_URL).")
     mode = platform.test_mode
     if mode is None:
-        return (
-            f"{platform.label} has no way to take a test event: whatever arrives there counts. "
-            "Switch its sandbox mode on to send to the built-in sandbox instead."
+        return str(
+            _(
+                "%(platform)s has no way to take a test event: whatever arrives there counts. "
+                "Switch its sandbox mode on to send to the built-in sandbox instead."
+            )
+            % {"platform": platform.label}
         )
     if mode.needs and not destination.config.get(mode.needs):
         field = next(field for field in platform.fields if field.name == mode.needs)
-        return f"{field.label} is empty, and {platform.label} takes no test without it. {field.help}"
+        words = {"field": field.label, "platform": platform.label, "help": field.help}
+        return str(_("%(field)s is empty, and %(platform)s takes no test without it. %(help)s") % words)
     return ""
 
 
 def whereabouts(destination: Destination) -> str:
-    """What comes of a test there, in one sentence."""
+    """What comes of a test there, in one sentence: ours of the sandbox, else the adapter's."""
     if destination.is_sandbox:
-        return (
-            "It goes to the built-in sandbox, which checks it as the platform does. Nothing leaves this installation."
+        return str(
+            _(
+                "It goes to the built-in sandbox, which checks it as the platform does."
+                " Nothing leaves this installation."
+            )
         )
     mode = destination.platform.test_mode
     return mode.how if mode else ""
@@ -115,22 +146,26 @@ def send_as_test(destination: Destination, rule: DestinationRule, chosen: Chosen
     now = datetime.now(UTC)
     event = for_test(chosen, f"test-{uuid.uuid4().hex[:20]}", now)
     if event is None:
-        raise NotSent(f"The contract rejects it: {chosen.rejected.sentence if chosen.rejected else ''}")
+        why = chosen.rejected.sentence if chosen.rejected else ""
+        raise NotSent(_("The contract rejects it: %(why)s") % {"why": why})
     carried = policy.carries(rule, event.name)
     if not carried.send:
         raise NotSent(carried.sentence(event.name, rule))
     token = tokens.ready(destination)
     if isinstance(token, tokens.NotReady):
         secrets = destination.secrets.values()
-        raise NotSent(f"No access token: {masking.masked(token.outcome.detail, secrets, cap=380)}")
+        why = masking.masked(token.outcome.detail, secrets, cap=380)
+        raise NotSent(_("No access token: %(why)s") % {"why": why})
     entry = _record(destination, event.name, user)
     sent = _Sending(destination, preview.item_of(event, rule), now)
     try:
         exchanges = sent.go(token)
     except NotSent as error:
-        _note(entry, f"Not sent: {error}")
+        with in_english():
+            _note(entry, f"Not sent: {error}")
         raise
-    _note(entry, _summary(exchanges))
+    with in_english():
+        _note(entry, _summary(exchanges))
     return Trial(event.event_id, exchanges, whereabouts(destination))
 
 
@@ -149,7 +184,7 @@ class _Sending:
         if is_expired and tokens.refused(self.destination, token):
             fresh = tokens.ready(self.destination)
             if not isinstance(fresh, tokens.NotReady):
-                exchanges, _ = self._send_all(fresh)
+                exchanges, _is_expired = self._send_all(fresh)
         return exchanges
 
     def _send_all(self, token: dict[str, str]) -> tuple[list[Exchange], bool]:
@@ -168,12 +203,13 @@ class _Sending:
     def _parts(self) -> list[Request]:
         built = dry_run.build(self.platform, self.item, self.config, self.now)
         if built is None:
-            raise NotSent("It could not be built: this is a bug in TrackStack.")
+            raise NotSent(gettext_lazy("It could not be built: this is a bug in TrackStack."))
         if built.skipped:
             raise NotSent(built.skipped[0].detail or built.skipped[0].reason)
         parts = [part for whole in built.requests for part in (*whole.before, whole)]
         if any(part.url.startswith(files.SCHEME) for part in parts):
-            raise NotSent("It writes files in a folder of this server, and a test would stay there as real data.")
+            why = gettext_lazy("It writes files in a folder of this server, and a test would stay there as real data.")
+            raise NotSent(why)
         return parts
 
     def _exchange(self, part: Request) -> tuple[Exchange, Outcome]:
@@ -190,8 +226,8 @@ class _Sending:
                 status=answer.status if isinstance(answer, Response) else None,
                 latency_ms=latency_ms,
                 tone=tone,
-                word=word if has_answer else "No answer",
-                sentence=sentence.format(platform=self.platform.label),
+                word=word if has_answer else gettext_lazy("No answer"),
+                sentence=str(sentence).format(platform=self.platform.label),
                 detail=masking.masked(outcome.detail, secrets, cap=380),
                 answer=_answer(answer, secrets),
             ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from destinations import alerts, notices
@@ -52,7 +53,7 @@ def rule(request: HttpRequest, pk: int) -> HttpResponse:
         found.is_enabled = form.cleaned_data["is_enabled"]
         found.save(update_fields=["threshold", "is_enabled"])
         found.channels.set(form.cleaned_data["channels"])
-        messages.success(request, f"{found.get_kind_display()} is saved.")
+        messages.success(request, _("%(name)s is saved.") % {"name": found.get_kind_display()})
         return redirect("destinations:alerts")
     return render(request, "destinations/alert_rule.html", {"rule": found, "form": form})
 
@@ -65,8 +66,13 @@ def mute(request: HttpRequest, pk: int) -> HttpResponse:
     if how not in alerts.MUTES:
         return HttpResponseBadRequest("for: one of hour, day, good, off")
     alerts.mute(found, how)
-    words = {"hour": "is muted for an hour", "day": "is muted for a day", "good": "is muted", "off": "is told again"}
-    messages.success(request, f"{found.get_kind_display()} {words[how]}.")
+    said = {
+        "hour": _("%(rule)s is muted for an hour."),
+        "day": _("%(rule)s is muted for a day."),
+        "good": _("%(rule)s is muted."),
+        "off": _("%(rule)s is told again."),
+    }
+    messages.success(request, said[how] % {"rule": found.get_kind_display()})
     return redirect("destinations:alerts")
 
 
@@ -83,9 +89,10 @@ def channel(request: HttpRequest, pk: int | None = None) -> HttpResponse:
         if found is None:
             for one in AlertRule.objects.all():
                 one.channels.add(made)
-            messages.success(request, f"{made.name} is added, and told of everything that is watched. Send a test now.")
+            said = _("%(name)s is added, and told of everything that is watched. Send a test now.")
         else:
-            messages.success(request, f"{made.name} is saved.")
+            said = _("%(name)s is saved.")
+        messages.success(request, said % {"name": made.name})
         return redirect("destinations:alerts")
     return render(request, "destinations/alert_channel.html", {"channel": found, "form": form})
 
@@ -96,9 +103,10 @@ def test(request: HttpRequest, pk: int) -> HttpResponse:
     found = get_object_or_404(AlertChannel, pk=pk)
     notice = alerts.trial_notice(found, request.user.get_username())
     if notices.send(notice):
-        messages.success(request, f"{found.name} took the test message.")
+        messages.success(request, _("%(name)s took the test message.") % {"name": found.name})
     else:
-        messages.error(request, f"{found.name} did not take it: {notice.detail}")
+        said = _("%(name)s did not take it: %(why)s")
+        messages.error(request, said % {"name": found.name, "why": notice.detail})
         AlertNotice.objects.filter(pk=notice.pk).update(state="failed")
     return redirect("destinations:alerts")
 
@@ -108,5 +116,5 @@ def test(request: HttpRequest, pk: int) -> HttpResponse:
 def remove(request: HttpRequest, pk: int) -> HttpResponse:
     found = get_object_or_404(AlertChannel, pk=pk)
     found.delete()
-    messages.success(request, f"{found.name} is removed. Nobody is told by it any more.")
+    messages.success(request, _("%(name)s is removed. Nobody is told by it any more.") % {"name": found.name})
     return redirect("destinations:alerts")

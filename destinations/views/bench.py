@@ -10,6 +10,7 @@ from typing import Any
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from destinations import dry_run, trial
@@ -142,11 +143,11 @@ def _lane(request: HttpRequest, verdict: Verdict, chosen: Chosen, sent: dict[str
 def _mend(request: HttpRequest, step: Step, destination: Destination, chosen: Chosen) -> dict[str, str]:
     """The link that mends what stopped a step, where there is one."""
     if step.code in ("destination_disabled", "source_not_enabled"):
-        return {"url": reverse("destinations:edit", args=[destination.pk]), "label": "Open the destination"}
+        return {"url": reverse("destinations:edit", args=[destination.pk]), "label": _("Open the destination")}
     if step.code in ("unmapped", "missing_native_id") and request.user.has_perm(MAP):
-        return {"url": reverse("routing:mapping", args=[destination.pk, chosen.name]), "label": "Map it"}
+        return {"url": reverse("routing:mapping", args=[destination.pk, chosen.name]), "label": _("Map it")}
     if step.code in ("not_selected", "warehouse_only") and request.user.has_perm("routing.view_route"):
-        return {"url": reverse("routing:matrix"), "label": "Open Configure → Events"}
+        return {"url": reverse("routing:matrix"), "label": _("Open Configure → Events")}
     return {}
 
 

@@ -12,12 +12,14 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from destinations import changes, platforms, queries, replay_plan
 from destinations.forms import DestinationForm
 from destinations.models import Destination, Hold
-from destinations.platforms.base import Config, Field, Kind
+from destinations.platforms.base import Kind
 from destinations.views import bench, setup
 from routing import toggles
 from trackstack_site.guard import needs
@@ -65,11 +67,10 @@ def create(request: HttpRequest, platform_key: str) -> HttpResponse:
         try:
             destination = changes.create(platform, config=form.config(), user=request.user, **_common(form))
         except IntegrityError:  # two people, one name, the same second
-            form.add_error("name", "There is a destination of that name already.")
+            form.add_error("name", _("There is a destination of that name already."))
         else:
-            messages.success(
-                request, f"{destination.name} is created and on. These steps lead to its first live event."
-            )
+            said = _("%(name)s is created and on. These steps lead to its first live event.")
+            messages.success(request, said % {"name": destination.name})
             return redirect("destinations:edit", destination.pk)
     mode = changes.starting_mode(platform).label
     return render(request, "destinations/form.html", {"form": form, "platform": platform, "starting_mode": mode})
@@ -91,9 +92,9 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
         try:
             sentences = changes.update(destination, config=form.config(), user=request.user, **_common(form))
         except IntegrityError:
-            form.add_error("name", "There is a destination of that name already.")
+            form.add_error("name", _("There is a destination of that name already."))
         else:
-            messages.success(request, f"{'. '.join(sentences)}." if sentences else "Nothing was changed.")
+            messages.success(request, f"{'. '.join(sentences)}." if sentences else _("Nothing was changed."))
             return redirect("destinations:edit", pk)
     return render(
         request,
@@ -121,8 +122,11 @@ def switch(request: HttpRequest, pk: int) -> HttpResponse:
     destination = _own(pk)
     is_enabled = request.POST.get("on") == "1"
     if changes.switch(destination, is_enabled, user=request.user):
-        after = "Events are sent to it again." if is_enabled else "What waits for it is skipped."
-        messages.success(request, f"{destination.name} is switched {'on' if is_enabled else 'off'}. {after}")
+        if is_enabled:
+            said = _("%(name)s is switched on. Events are sent to it again.")
+        else:
+            said = _("%(name)s is switched off. What waits for it is skipped.")
+        messages.success(request, said % {"name": destination.name})
     return _back(request)
 
 
@@ -131,7 +135,8 @@ def switch(request: HttpRequest, pk: int) -> HttpResponse:
 def pause(request: HttpRequest, pk: int) -> HttpResponse:
     destination = _own(pk)
     if toggles.set_hold(destination, Hold.PAUSED, user=request.user):
-        messages.success(request, f"{destination.name} is paused. Its events wait and nothing is lost.")
+        said = _("%(name)s is paused. Its events wait and nothing is lost.")
+        messages.success(request, said % {"name": destination.name})
     return _back(request)
 
 
@@ -140,7 +145,7 @@ def pause(request: HttpRequest, pk: int) -> HttpResponse:
 def resume(request: HttpRequest, pk: int) -> HttpResponse:
     destination = _own(pk)
     changes.resume(destination, user=request.user)
-    messages.success(request, f"{destination.name} is resumed. What waited is being sent.")
+    messages.success(request, _("%(name)s is resumed. What waited is being sent.") % {"name": destination.name})
     return _back(request)
 
 
@@ -152,8 +157,11 @@ def delete(request: HttpRequest, pk: int) -> HttpResponse:
         is_finished_first = request.POST.get("waiting") == "send"
         changes.delete(destination, user=request.user, is_finished_first=is_finished_first)
         is_closing = Destination.objects.present().filter(pk=pk).exists()
-        after = "gets nothing new, and goes when what waits for it is sent" if is_closing else "is deleted"
-        messages.success(request, f"{destination.name} {after}.")
+        if is_closing:
+            said = _("%(name)s gets nothing new, and goes when what waits for it is sent.")
+        else:
+            said = _("%(name)s is deleted.")
+        messages.success(request, said % {"name": destination.name})
         return redirect("destinations:list")
     waiting = queries.waiting_count(destination)
     context = {
@@ -171,16 +179,16 @@ def keep(request: HttpRequest, pk: int) -> HttpResponse:
     """Take back a deletion that waits for the last deliveries."""
     destination = _own(pk)
     if changes.stay(destination, user=request.user):
-        messages.success(request, f"{destination.name} is kept, and gets events again.")
+        messages.success(request, _("%(name)s is kept, and gets events again.") % {"name": destination.name})
     return redirect("destinations:edit", pk)
 
 
 KINDS = {
-    Kind.ADS: ("Ads", "Conversions that teach a campaign whom to look for."),
-    Kind.ANALYTICS: ("Analytics", "What people did, for those who count it."),
-    Kind.CRM: ("CRM", "Who did it, on the record that sales and success look at."),
-    Kind.WAREHOUSE: ("Warehouse", "Every event as a row, for your own questions."),
-    Kind.WEBHOOK: ("Webhook", "Every event to an address of your own, signed."),
+    Kind.ADS: (gettext_lazy("Ads"), gettext_lazy("Conversions that teach a campaign whom to look for.")),
+    Kind.ANALYTICS: (gettext_lazy("Analytics"), gettext_lazy("What people did, for those who count it.")),
+    Kind.CRM: (gettext_lazy("CRM"), gettext_lazy("Who did it, on the record that sales and success look at.")),
+    Kind.WAREHOUSE: (gettext_lazy("Warehouse"), gettext_lazy("Every event as a row, for your own questions.")),
+    Kind.WEBHOOK: (gettext_lazy("Webhook"), gettext_lazy("Every event to an address of your own, signed.")),
 }
 
 
@@ -211,17 +219,13 @@ def _common(form: DestinationForm) -> dict[str, Any]:
     }
 
 
-def _readable(destination: Destination) -> list[tuple[str, str]]:
+def _readable(destination: Destination) -> list[tuple[str, str | bool]]:
     """The stored fields for those who may look only. Of secrets no more than that they are set."""
     config = destination.config
     return [
-        (field.label, "Set" if field.secret and config.get(field.name) else _plain(field, config))
+        (field.label, bool(config.get(field.name)) if field.secret else config.get(field.name) or field.default)
         for field in destination.platform.fields
     ]
-
-
-def _plain(field: Field, config: Config) -> str:
-    return "" if field.secret else config.get(field.name) or field.default
 
 
 def _free_name(label: str) -> str:

@@ -41,6 +41,7 @@ def index(request: HttpRequest) -> HttpResponse:
         "here": _query(chosen, only),
         "names": names,
         "only": only,
+        "only_name": names.get(only, ""),
     }
     return render(request, "destinations/health.html", context)
 

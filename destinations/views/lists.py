@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from destinations import exports, live, queries
+from destinations import trace as tracing
 from destinations.forms import AttemptFilter, DeliveryFilter, LiveFilter
 from destinations.models import Destination
 from destinations.views.observe import VIEW, trace_url
@@ -34,7 +35,7 @@ def attempts(request: HttpRequest) -> HttpResponse:
         "form": form,
         "page": page,
         "rows": [
-            (row, names.get(row.destination_id, f"Deleted destination {row.destination_id}")) for row in page.rows
+            (row, names.get(row.destination_id) or tracing.name_of(row.destination_id, None)) for row in page.rows
         ],
         "older": f"?{older.urlencode()}" if page.older else "",
         "newest": f"?{kept.urlencode()}" if before else "",

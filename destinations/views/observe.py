@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
 from destinations import queries, reasons
@@ -81,6 +82,7 @@ def _rows(found: Iterable[Delivery]) -> list[dict[str, Any]]:
             "source": sources.get(row.event.source_id, ""),
             "destination": tracing.name_of(row.destination_id, destinations.get(row.destination_id)),
             "state": (state := tracing.state_of(row, destinations.get(row.destination_id))),
+            "word": tracing.WORDS[state],
             "tone": TONES[state],
             "is_under_way": tracing.is_under_way(row),
             "is_due": state == "waiting" and row.due_at is not None and row.due_at <= now,
@@ -127,7 +129,7 @@ def dead_letters(request: HttpRequest) -> HttpResponse:
     rows = []
     for group in groups:
         destination, sample = destinations.get(group.destination_id), samples.get(group.sample_id)
-        event = sample.event.name if sample else "The event"
+        event = sample.event.name if sample else _("The event")
         query = {"state": State.DEAD.value, "destination": group.destination_id, "reason": group.reason}
         if group.detail:
             query["detail"] = group.detail

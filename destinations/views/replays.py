@@ -9,6 +9,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from destinations import replay_plan, replays
@@ -75,7 +76,7 @@ def _start(request: HttpRequest) -> HttpResponse:
     except replay_plan.ReplayError as error:
         form.add_error(None, str(error))
         return _plan_page(request, form)
-    messages.success(request, "It is started. Live events go first.")
+    messages.success(request, _("It is started. Live events go first."))
     return redirect("destinations:replay", replay.pk)
 
 
@@ -86,21 +87,22 @@ def one(request: HttpRequest) -> HttpResponse:
     row = get_object_or_404(Delivery.objects.select_related("event"), pk=key_of(request.POST.get("delivery", "")) or 0)
     back = f"{reverse('destinations:trace')}?{urlencode({'id': row.event.event_id})}"
     if row.state != State.DEAD:
-        messages.info(request, "It is not dead any more.")
+        messages.info(request, _("It is not dead any more."))
         return redirect(back)
     destination = get_object_or_404(Destination, pk=row.destination_id)
     plan = replay_plan.Plan(ReplayKind.DEAD, destination, only=(row.pk,))
     found = replay_plan.estimate(plan)
     if not found.sendable:
-        why = ", ".join(replay_plan.label(verdict) for verdict in found.left) or "it is gone"
-        messages.error(request, f"It cannot be sent again: {why}.")
+        why = ", ".join(replay_plan.label(verdict) for verdict in found.left) or _("it is gone")
+        messages.error(request, _("It cannot be sent again: %(why)s.") % {"why": why})
         return redirect(back)
     try:
         replays.start(plan, rate=replays.RATES[1], user=request.user, expected=1)
     except replay_plan.ReplayError as error:
         messages.error(request, str(error))
     else:
-        messages.success(request, f"{row.event.name} is sent to {destination.name} again.")
+        said = _("%(event)s is sent to %(destination)s again.")
+        messages.success(request, said % {"event": row.event.name, "destination": destination.name})
     return redirect(back)
 
 
@@ -140,5 +142,5 @@ def steer(request: HttpRequest, pk: int) -> HttpResponse:
     if action not in replays.STEERED:
         return HttpResponseBadRequest("action: one of pause, resume, cancel")
     if not replays.steer(replay, action, user=request.user):
-        messages.info(request, "It is past that.")
+        messages.info(request, _("It is past that."))
     return redirect("destinations:replay", pk)

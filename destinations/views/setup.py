@@ -18,6 +18,7 @@ from destinations.models import Destination
 from routing import drafts, snapshot, toggles
 from routing.policy import selects
 from trackstack_site.guard import needs
+from trackstack_site.wording import in_english
 
 VIEW = "destinations.view_destination"
 ADD = "destinations.add_destination"
@@ -45,11 +46,11 @@ def look_at_field(request: HttpRequest, platform_key: str, name: str) -> HttpRes
 def check(request: HttpRequest, pk: int) -> HttpResponse:
     """Ask the platform whether it takes credentials and settings, and keep what it said."""
     destination = own(pk)
-    verdict = checking.check(destination)
-    if verdict is None:
+    with in_english():  # it is kept, for whoever looks later
+        verdict = checking.check(destination)
         said, is_good = _("%(platform)s has no way to ask: a test event will tell."), True
         said %= {"platform": destination.platform.label}
-    else:
+    if verdict is not None:
         said, is_good = verdict.sentence, verdict.is_good
     destination = changes.note_check(destination, is_good, said)
     if request.headers.get("HX-Request"):

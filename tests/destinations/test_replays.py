@@ -373,7 +373,7 @@ def test_rows_of_two_destinations_are_not_quietly_halved() -> None:
         settle(destination, State.DEAD, "refused")
     keys = [str(row.pk) for row in Delivery.objects.filter(state=State.DEAD)]
     html = client_with(group="Engineer").get(reverse("destinations:replay_new"), {"only": keys}).content.decode()
-    assert "1 of the chosen deliveries are of another destination" in html
+    assert "1 of the chosen deliveries is of another destination" in html
     assert "Send 1" not in html
 
 

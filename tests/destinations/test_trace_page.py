@@ -38,7 +38,7 @@ def look(event_id: str = "e1", client: Client | None = None, **query: str) -> st
 
 def lane(html: str, name: str) -> str:
     """The part of the page that is about one destination."""
-    (found,) = [part for part in html.split("<h3>")[1:] if part.startswith(f"{name}</h3>")]
+    (found,) = [part for part in html.split('<h3 translate="no">')[1:] if part.startswith(f"{name}</h3>")]
     return found
 
 

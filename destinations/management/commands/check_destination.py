@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser, no_translations
 
 from destinations import checking
 from destinations.models import Destination
@@ -21,6 +21,7 @@ class Command(BaseCommand):
         parser.add_argument("name", help="The destination's name")
         parser.add_argument("--ids", action="store_true", help="List the native ids of the account instead")
 
+    @no_translations
     def handle(self, *args: Any, **options: Any) -> None:
         destination = Destination.objects.filter(name=options["name"]).first()
         if destination is None:

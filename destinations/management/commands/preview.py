@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser, no_translations
 
 from destinations import platforms
 from destinations.platforms.base import Platform
@@ -38,6 +38,7 @@ class Command(BaseCommand):
         parser.add_argument("--config", type=Path, help="JSON file: config, native_ids, native_names")
         parser.add_argument("--now", type=moment, help="Time of sending, ISO 8601; default: now")
 
+    @no_translations
     def handle(self, *args: Any, **options: Any) -> None:
         platform = platforms.get(options["platform"])
         settings = read_settings(platform, options["config"])

@@ -12,7 +12,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser, no_translations
 
 from destinations import replay_plan, replays
 from destinations.models import Destination, ReplayKind
@@ -33,6 +33,7 @@ class Command(BaseCommand):
         parser.add_argument("--rate", type=int, default=50, help="Deliveries a second, at most (50)")
         parser.add_argument("--dry-run", action="store_true", help="Only say what would be sent")
 
+    @no_translations
     def handle(self, *args: Any, **options: Any) -> None:
         plan = replay_plan.Plan(
             ReplayKind.MISSED if options["missed"] else ReplayKind.DEAD,

@@ -13,7 +13,7 @@ import json
 import sys
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser, no_translations
 
 from destinations.trace import as_document, document, trace_of
 from events import lookup
@@ -28,6 +28,7 @@ class Command(BaseCommand):
         parser.add_argument("--source", help="Only events of this source")
         parser.add_argument("--json", action="store_true", help="Print one JSON document")
 
+    @no_translations
     def handle(self, *args: Any, **options: Any) -> None:
         text = sys.stdin.readline().strip() if options["event_id"] == "-" else options["event_id"]
         found = (

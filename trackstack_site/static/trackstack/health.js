@@ -44,7 +44,7 @@ function draw(box) {
     { stroke: paint.line, fill: paint.fill, width: 2 },
     { stroke: paint.second, width: 2, dash: [6, 4] },
   ];
-  const series = box.dataset.labels.split(",").map((label, number) => ({
+  const series = box.dataset.labels.split("|").map((label, number) => ({
     label, ...looks[number], points: { show: false }, value: (_, value) => figure(value, unit),
   }));
   plots.set(box, new uPlot({

@@ -5,6 +5,7 @@ const EVERY_SECONDS = 2;
 const TELL_SECONDS = 10; // a screen reader is told how many came, not each
 
 const keysShown = () => [...document.querySelectorAll("#live [data-key]")].map((row) => Number(row.dataset.key));
+const said = () => document.getElementById("live-trouble").dataset; // what the page says, translated by its template
 let newest = 0;
 let untold = 0;
 let toldAt = 0;
@@ -16,13 +17,19 @@ function isWanted() {
 
 setInterval(() => { if (isWanted()) document.getElementById("live-refresh")?.click(); }, EVERY_SECONDS * 1000);
 
+// words: "one|many", with {count} for the number
+function newEvents(count, words) {
+  const [one, many] = words.split("|");
+  return (count === 1 ? one : many).replace("{count}", count);
+}
+
 function countNew() {
   const keys = keysShown();
   const came = keys.filter((key) => key > newest).length;
   newest = Math.max(newest, ...keys);
   untold += came;
   if (!untold || Date.now() - toldAt < TELL_SECONDS * 1000) return;
-  say(`${untold === keys.length ? "At least " : ""}${untold} new ${untold === 1 ? "event" : "events"}`);
+  say(newEvents(untold, untold === keys.length ? said().newAtLeast : said().new));
   untold = 0;
   toldAt = Date.now();
 }
@@ -37,8 +44,8 @@ function trouble(event, text) {
 document.addEventListener("DOMContentLoaded", () => {
   newest = Math.max(0, ...keysShown());
   const link = document.getElementById("live-refresh");
-  link.addEventListener("htmx:sendError", (event) => trouble(event, "The server cannot be reached; trying again."));
-  link.addEventListener("htmx:responseError", (event) => trouble(event, `The server answered ${event.detail.xhr.status}; trying again.`));
+  link.addEventListener("htmx:sendError", (event) => trouble(event, said().unreachable));
+  link.addEventListener("htmx:responseError", (event) => trouble(event, said().answered.replace("{status}", event.detail.xhr.status)));
   link.addEventListener("htmx:afterRequest", (event) => { if (event.detail.successful) trouble(event, ""); });
 });
 document.addEventListener("htmx:afterSettle", (event) => { if (event.target.id === "live") countNew(); });
@@ -46,5 +53,5 @@ document.addEventListener("keydown", (event) => {
   if (event.key !== "p" || event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input:not([type=checkbox]), select, textarea, dialog")) return;
   const box = document.getElementById("live-on");
   box.checked = !box.checked;
-  say(box.checked ? "Following" : "Paused");
+  say(box.checked ? said().following : said().paused);
 });
