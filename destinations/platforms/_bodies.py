@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from destinations.platforms._exchange import Item
+from destinations.platforms._exchange import Item, Request
 
 
 def chunks(
@@ -28,6 +28,17 @@ def chunks(
         size += length
     if run:
         yield run
+
+
+def posts(
+    runs: Iterable[list[tuple[Item, bytes]]], url: str, headers: dict[str, str], start: bytes, end: bytes
+) -> list[Request]:
+    """A POST for each of the `chunks`: its encoded items with commas between `start` and `end`."""
+    return [
+        Request(method="POST", url=url, headers=headers, items=tuple(item for item, _ in run),
+                body=start + b",".join(part for _, part in run) + end)
+        for run in runs
+    ]  # fmt: skip
 
 
 MONEY_BACK = frozenset({"Refund", "Chargeback"})

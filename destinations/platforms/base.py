@@ -14,7 +14,7 @@ from typing import ClassVar
 
 import msgspec
 
-from destinations.platforms._bodies import MONEY_BACK, chunks, decimal_text, value_of, with_overrides
+from destinations.platforms._bodies import MONEY_BACK, chunks, decimal_text, posts, value_of, with_overrides
 from destinations.platforms._describing import TEST, Field, IdChoice, Kind, NativeId, TestMode, Version
 from destinations.platforms._exchange import (
     LONGEST_RETRY_AFTER,
@@ -60,6 +60,7 @@ __all__ = [
     "chunks",
     "decimal_text",
     "is_transient",
+    "posts",
     "retry_after",
     "value_of",
     "with_overrides",

@@ -173,12 +173,8 @@ class BigQuery(base.Platform):
         ]
         url = f"{_table_url(config)}/insertAll"
         headers = {"Authorization": f"Bearer {config.get(ACCESS_TOKEN, '')}", "Content-Type": "application/json"}
-        requests = [
-            Request(method="POST", url=url, headers=headers, items=tuple(item for item, _ in run),
-                    body=HEAD + b",".join(part for _, part in run) + b"]}")
-            for run in base.chunks(parts, self.batch_limit, self.max_body_bytes)
-        ]  # fmt: skip
-        return Built(requests=requests, skipped=[])
+        runs = base.chunks(parts, self.batch_limit, self.max_body_bytes)
+        return Built(skipped=[], requests=base.posts(runs, url, headers, HEAD, b"]}"))
 
     def parse(self, request: Request, response: Response) -> list[Outcome]:
         """A 200 lists the rows it did not take, by index; anything else is about the whole request."""

@@ -216,7 +216,7 @@ def _runs(parts: list[tuple[Item, bytes]]) -> Iterator[list[tuple[Item, bytes]]]
 
 def _uploads(
     parts: list[tuple[Item, bytes]], config: Config, settings: Settings, headers: dict[str, str]
-) -> Iterator[Request]:
+) -> list[Request]:
     """uploadClickConversions. Without `partialFailure` one bad row would refuse the others, so it is mandatory."""
     if login := digits(config.get("login_customer_id", "")):
         headers["login-customer-id"] = login
@@ -224,9 +224,8 @@ def _uploads(
         headers["developer-token"] = config["developer_token"]
     url = f"{UPLOAD}/{config.get('api_version') or VERSION}/customers/{settings.customer_id}:uploadClickConversions"
     end = b'],"partialFailure":true,"validateOnly":true}' if config.get(TEST) else b'],"partialFailure":true}'
-    for run in base.chunks(parts, GoogleAds.batch_limit, MOST_BYTES):
-        body = b'{"conversions":[' + b",".join(part for _, part in run) + end
-        yield Request(method="POST", url=url, headers=headers, body=body, items=tuple(item for item, _ in run))
+    runs = base.chunks(parts, GoogleAds.batch_limit, MOST_BYTES)
+    return base.posts(runs, url, headers, b'{"conversions":[', end)
 
 
 def _action_id(item: Item) -> str:

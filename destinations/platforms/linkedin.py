@@ -156,11 +156,7 @@ class LinkedIn(base.Platform):
                 parts.append((item, msgspec.json.encode(event)))
         headers = _headers(config) | {"X-RestLi-Method": "BATCH_CREATE", "Content-Type": "application/json"}
         runs = base.chunks(parts, self.batch_limit, self.max_body_bytes)
-        return Built(skipped=skipped, requests=[
-            Request(method="POST", url=URL, headers=headers, items=tuple(item for item, _ in run),
-                    body=b'{"elements":[' + b",".join(part for _, part in run) + b"]}")
-            for run in runs
-        ])  # fmt: skip
+        return Built(skipped=skipped, requests=base.posts(runs, URL, headers, b'{"elements":[', b"]}"))
 
     def _event(self, item: Item, version: str, names: str, now_ms: int) -> dict[str, Any] | Skip:
         payload = item.payload

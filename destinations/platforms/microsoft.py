@@ -129,11 +129,7 @@ class Microsoft(base.Platform):
             url, start, end = f"{HOST}/{config.get('uet_tag_id', '')}/events", b'{"data":[', _TAIL
             headers = {"Authorization": f"Bearer {config.get('capi_token', '')}", "Content-Type": "application/json"}
         runs = base.chunks(parts, self.batch_limit, self.max_body_bytes, overhead=128)
-        return Built(skipped=skipped, requests=[
-            Request(method="POST", url=url, headers=headers, items=tuple(item for item, _ in run),
-                    body=start + b",".join(part for _, part in run) + end)
-            for run in runs
-        ])  # fmt: skip
+        return Built(skipped=skipped, requests=base.posts(runs, url, headers, start, end))
 
     def _event(self, item: Item, consent: str, now_ms: int) -> dict[str, Any] | Skip:
         payload, name = item.payload, item.native_name or item.event

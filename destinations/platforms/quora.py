@@ -116,11 +116,7 @@ class Quora(base.Platform):
         account = config.get("account_id", "").lstrip("0")  # a JSON number
         start = b'{"account_id":%b,"data":[' % (account.encode() if re.fullmatch("[0-9]+", account) else b"0")
         runs = base.chunks(parts, self.batch_limit)
-        return Built(skipped=skipped, requests=[
-            Request(method="POST", url=url, headers=headers, items=tuple(item for item, _ in run),
-                    body=start + b",".join(part for _, part in run) + b"]}")
-            for run in runs
-        ])  # fmt: skip
+        return Built(skipped=skipped, requests=base.posts(runs, url, headers, start, b"]}"))
 
     def _event(self, item: Item, settings: _Settings) -> dict[str, Any] | Skip:
         payload = item.payload
