@@ -233,7 +233,7 @@ def _accepted(status: int, answer: Any, count: int) -> list[Outcome]:
 
 
 def _row_outcome(errors: Any) -> Outcome:
-    listed = [error for error in errors if isinstance(error, dict)] if isinstance(errors, list) else []
+    listed = list(_reading.objects(errors))
     reasons = {str(error.get("reason")) for error in listed}
     if reasons == {"stopped"}:
         return Outcome(result=Result.RETRY, after=0.0, detail="BigQuery stopped at another row of the batch.")

@@ -186,8 +186,7 @@ class LinkedIn(base.Platform):
 
     def parse(self, request: Request, response: Response) -> list[Outcome]:
         """One bad element refuses all of them; the message says which, and the others are sent again at once."""
-        status, count, answer = response.status, len(request.items), response.json()
-        answer = answer if isinstance(answer, dict) else {}
+        status, count, answer = response.status, len(request.items), _reading.fields_of(response)
         if 200 <= status < 300:
             return _accepted(status, answer, count)
         message = str(answer.get("message") or "no reason given")
@@ -196,7 +195,7 @@ class LinkedIn(base.Platform):
             return [Outcome(result=Result.RETRY, detail=detail, after=base.retry_after(response))] * count
         result = Result.CONFIG if status in CONFIG_STATUSES else Result.PERMANENT
         if status in (400, 404, 422) and (bad := _bad_indices(message, count)):
-            again = Outcome(result=Result.RETRY, after=0.0, detail="LinkedIn refused the batch for another event.")
+            again = _reading.again("LinkedIn")
             return [
                 Outcome(result=result, detail=masked(f"LinkedIn {status}: {bad[i]}", cap=300)) if i in bad else again
                 for i in range(count)

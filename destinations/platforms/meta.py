@@ -181,8 +181,7 @@ class Meta(base.Platform):
 
     def parse(self, request: Request, response: Response) -> list[Outcome]:
         """Meta takes or refuses a request as a whole and never says which event was wrong."""
-        count, answer = len(request.items), response.json()
-        answer = answer if isinstance(answer, dict) else {}
+        count, answer = len(request.items), _reading.fields_of(response)
         if isinstance(answer.get("error"), dict):
             return [_refused(answer["error"], response, count)] * count
         is_fine = 200 <= response.status < 300

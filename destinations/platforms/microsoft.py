@@ -192,7 +192,7 @@ class Microsoft(base.Platform):
         is_rest_taken = is_fine and (not isinstance(received, int) or received >= count - len(refused))
         is_explained = not error or bool(error.get("details"))
         if refused or (is_rest_taken and is_explained):
-            again = Outcome(result=Result.RETRY, after=0.0, detail="Microsoft refused the batch for another event.")
+            again = _reading.again("Microsoft")
             return [refused.get(index, base.OK if is_rest_taken else again) for index in range(count)]
         if is_fine and is_explained:
             detail = f"Microsoft received {received} of {count} events and names none that it refused."

@@ -163,8 +163,7 @@ class Pinterest(base.Platform):
 
     def parse(self, request: Request, response: Response) -> list[Outcome]:
         """A status for each event, in the order of the request, in a 200 and in the details of a 422."""
-        status, count, answer = response.status, len(request.items), response.json()
-        answer = answer if isinstance(answer, dict) else {}
+        status, count, answer = response.status, len(request.items), _reading.fields_of(response)
         if 200 <= status < 300:
             rows = answer.get("events")
             if isinstance(rows, list) and len(rows) == count:

@@ -190,8 +190,7 @@ class Snapchat(base.Platform):
 
     def parse(self, request: Request, response: Response) -> list[Outcome]:
         """One bad event refuses all of them. The answer gives a number for it, but does not say how it counts."""
-        status, count, answer = response.status, len(request.items), response.json()
-        answer = answer if isinstance(answer, dict) else {}
+        status, count, answer = response.status, len(request.items), _reading.fields_of(response)
         said = str(answer.get("status")).upper()
         if 200 <= status < 300 and said in ("VALID", "SUCCESS"):
             return [base.OK] * count
