@@ -23,7 +23,7 @@ from destinations.platforms import _google_ads_answers as answers
 from destinations.platforms import _google_ads_asking as asking
 from destinations.platforms import _reading, base
 from destinations.platforms._bigquery_example import SERVICE_ACCOUNT
-from destinations.platforms._google_ads_auth import GoogleAuth, problem_of_account
+from destinations.platforms._google_ads_auth import GoogleAuth
 from destinations.platforms._google_ads_events import (
     EVENTS,
     GOOGLE_ADS,
@@ -34,6 +34,7 @@ from destinations.platforms._google_ads_events import (
     event,
     settings_of,
 )
+from destinations.platforms._google_auth import problem_of_account
 from destinations.platforms._names import words
 from destinations.platforms.base import (
     ACCESS_TOKEN,
