@@ -4,70 +4,33 @@ Pure: no ORM, no clock. No input makes it raise anything but ContractError. What
 PostgreSQL's jsonb takes: no NUL characters, no lone surrogates, finite numbers only.
 
 An event that keeps it to the letter is read in compiled code (`events.typed`). Every other takes one pass over its
-keys with a dispatch table; whatever is rare (NUL characters, deep nesting, big integers) is looked for cheaply and
+keys (`events.collected`); whatever is rare (NUL characters, deep nesting, big integers) is looked for cheaply and
 dealt with apart.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
 
 from events import typed
 from events.body import ContractError, decode_event, split_body
-from events.fields import (
-    CLICK_IDS,
-    CONSENT,
-    CONTAINERS,
-    FIELDS,
-    MAX_CLICK_ID,
-    MAX_DEPTH,
-    MAX_EVENT_ID,
-    MAX_EVENTS,
-    MAX_FREE_BYTES,
-    MAX_NAME,
-    NAME_PATTERN,
-    STRUCTURAL,
-    TS_ALIASES,
-)
+from events.collected import TOP, Draft, Warning_, collect, collect_nested, occurred_at_ms, required, with_unknown
+from events.fields import MAX_DEPTH, MAX_EVENT_ID, MAX_EVENTS, MAX_FREE_BYTES, MAX_NAME, NAME_PATTERN, STRUCTURAL
 from events.payload import Payload
 from events.payload import decode as decode_payload
-from events.suggest import meant_as, near_field, near_name
-from events.values import (
-    READERS,
-    Reader,
-    RefusedError,
-    depth,
-    is_ip,
-    kind_of,
-    read_consent,
-    read_object,
-    read_text,
-    read_time,
-    without_nul,
-)
+from events.suggest import near_name
+from events.values import RefusedError, depth, is_ip, kind_of, read_object, without_nul
 
 __all__ = ["Accepted", "ContractError", "Parsed", "Rejected", "Warning_", "parse_body", "parse_event", "split_body"]
-
-MAX_WARNINGS = 10
-"""Per event: a thousand unknown keys make one long answer no better."""
 
 _NAME = re.compile(NAME_PATTERN.removesuffix("$") + r"\Z")
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 
 _encode = msgspec.json.Encoder().encode
-
-
-class Warning_(msgspec.Struct, frozen=True):  # noqa: N801 - Warning is a builtin
-    """Something about an accepted event that its sender should know. Nothing was lost."""
-
-    index: int
-    field: str
-    code: str
-    sentence: str
 
 
 class Accepted(msgspec.Struct, frozen=True, gc=False):
@@ -107,39 +70,7 @@ class Parsed(msgspec.Struct, frozen=True):
     warnings: list[Warning_]
 
 
-# key → (attribute, cap, reader); reader None: text. An attribute of "" is a click id, one of None a structural field,
-# which the loop passes over: those are read by name.
-Entry = tuple[str | None, int, Reader | None]
-
-
-_NESTED: dict[str, Entry] = {field.name: (field.attribute, field.cap, READERS.get(field.kind)) for field in FIELDS}
-_CLICKS: dict[str, Entry] = dict.fromkeys(CLICK_IDS, ("", MAX_CLICK_ID, None))
-_NESTED |= _CLICKS
-_NESTED |= dict.fromkeys(("clickIds", "consent"), (None, 0, None))
-_TOP: dict[str, Entry] = {**_NESTED, **dict.fromkeys((*STRUCTURAL, *TS_ALIASES), (None, 0, None))}
-
-
 # --- One event ------------------------------------------------------------------------------------
-
-
-class _Draft:
-    """What has been read of one event so far."""
-
-    __slots__ = ("clicks", "found", "index", "unknown", "warnings")
-
-    def __init__(self, index: int) -> None:
-        self.index = index
-        self.found: dict[str, Any] = {}
-        """By attribute of Payload."""
-        self.clicks: dict[str, str] = {}
-        self.unknown: list[tuple[str, str, Any]] = []
-        """Where it stood (empty, or ending in a dot), key and value: kept under properties in the end."""
-        self.warnings: list[Warning_] = []
-        """At most MAX_WARNINGS of them."""
-
-    def warn(self, field: str, code: str, text: str) -> None:
-        if len(self.warnings) < MAX_WARNINGS:
-            self.warnings.append(Warning_(self.index, field[:64], code, f"{field[:64]}: {text}"))
 
 
 def parse_event(
@@ -191,13 +122,13 @@ def _accept(
     data: dict[str, Any], now_ms: int, names: Collection[str], retired: Collection[str], index: int
 ) -> Accepted:
     """Raises RefusedError."""
-    draft = _Draft(index)
+    draft = Draft(index)
     found = draft.found
     name, is_registered = _read_name(data, names, retired, draft)
-    event_id = _required(data, "eventId", MAX_EVENT_ID)
-    _collect(data, "", _TOP, draft)
-    occurred_ms = _occurred(data, now_ms, draft)
-    _collect_nested(data, draft)
+    event_id = required(data, "eventId", MAX_EVENT_ID)
+    collect(data, "", TOP, draft)
+    occurred_ms = occurred_at_ms(data, now_ms, draft)
+    collect_nested(data, draft)
     if draft.clicks:
         found["click_ids"] = draft.clicks
     _check_shapes(draft)
@@ -205,7 +136,7 @@ def _accept(
     if properties is not None:
         found["properties"] = read_object(properties, "properties")
     if draft.unknown:
-        found["properties"] = _with_unknown(found.get("properties", {}), draft)
+        found["properties"] = with_unknown(found.get("properties", {}), draft)
     params = data.get("platformParams")
     if params is not None:
         found["platform_params"] = {
@@ -223,72 +154,7 @@ def _accept(
     return Accepted(index, name, event_id, occurred_ms, payload.consent, payload_json, is_registered, draft.warnings)
 
 
-def _collect(data: dict[str, Any], where: str, table: Mapping[str, Entry], draft: _Draft) -> None:  # noqa: C901
-    """Read the known keys of `data`; what was read before stays. `where` is empty or ends in a dot.
-
-    One loop with everything in place: it is the hottest of the service.
-    """
-    found = draft.found
-    for key, value in data.items():
-        if value is None:
-            continue
-        entry = table.get(key)
-        if entry is None:
-            draft.unknown.append((where, key, value))
-            continue
-        attribute, cap, reader = entry
-        if attribute is None:
-            continue
-        if reader is not None:
-            value = reader(value, where + key, cap)
-            if value is None or value == []:
-                continue
-        else:
-            # As read_text does, without the call.
-            if type(value) is str:
-                value = value.strip()
-                if len(value) > cap:
-                    raise RefusedError(where + key, "too_long", f"has {len(value)} characters, at most {cap} are taken")
-            else:
-                value = read_text(value, where + key, cap)
-            if not value:
-                continue
-            if not attribute:
-                if draft.clicks.setdefault(key, value) != value:
-                    draft.warn(
-                        where + key, "conflict", f"differs from the {key} that stands further out, which is kept"
-                    )
-                continue
-        if not where:
-            found[attribute] = value
-        elif found.setdefault(attribute, value) != value:
-            draft.warn(where + key, "conflict", f"differs from the {key} that was read before it, which is kept")
-
-
-def _collect_nested(data: dict[str, Any], draft: _Draft) -> None:
-    """Read userData and customData, then click ids and consent, which may stand at the top or in either of them."""
-    boxes = [("", data)]
-    for container in CONTAINERS:
-        nested = data.get(container)
-        if nested is not None:
-            where = container + "."
-            nested = read_object(nested, container)
-            _collect(nested, where, _NESTED, draft)
-            boxes.append((where, nested))
-    consent: dict[str, bool] = {}
-    for where, box in boxes:
-        nested = box.get("clickIds")
-        if nested is not None:
-            where_ids = where + "clickIds"
-            _collect(read_object(nested, where_ids), where_ids + ".", _CLICKS, draft)
-        nested = box.get("consent")
-        if nested is not None:
-            _collect_consent(read_object(nested, where + "consent"), where + "consent.", consent, draft)
-    if consent:
-        draft.found["consent"] = consent
-
-
-def _check_shapes(draft: _Draft) -> None:
+def _check_shapes(draft: Draft) -> None:
     email = draft.found.get("email")
     if email is not None and "@" not in email and not _SHA256.fullmatch(email):
         draft.warn(
@@ -302,14 +168,14 @@ def _check_shapes(draft: _Draft) -> None:
 
 
 def _read_name(
-    data: dict[str, Any], names: Collection[str], retired: Collection[str], draft: _Draft
+    data: dict[str, Any], names: Collection[str], retired: Collection[str], draft: Draft
 ) -> tuple[str, bool]:
     name = data.get("event")
     if type(name) is str and name in names:
         return name, True
     if name is not None and type(name) is not str:
         raise RefusedError("event", "wrong_type", f"must be a string, not {kind_of(name)}")
-    name = _required(data, "event", MAX_NAME)
+    name = required(data, "event", MAX_NAME)
     if name in names:
         return name, True
     if name in retired:
@@ -325,66 +191,6 @@ def _read_name(
     mean = f', did you mean "{near}"?' if near else ": it is stored, and sent only where it is ticked"
     draft.warn("event", "not_registered", f'"{name}" is not registered{mean}')
     return name, False
-
-
-def _required(data: dict[str, Any], field: str, cap: int) -> str:
-    value = data.get(field)
-    text = "" if value is None else read_text(value, field, cap)
-    if not text:
-        meant = meant_as(field, [key for key in data if key not in _TOP])
-        hint = f'; you sent "{meant}", did you mean "{field}"?' if meant else ""
-        raise RefusedError(field, "missing", f"is missing{hint}")
-    return text
-
-
-def _occurred(data: dict[str, Any], now_ms: int, draft: _Draft) -> int:
-    """The first of ts and its aliases that is given; what the others say becomes a property unless it is the same."""
-    taken: Any = None
-    occurred_ms: int | None = None
-    for name in _TIMES:
-        value = data.get(name)
-        if value is None:
-            continue
-        if occurred_ms is None:
-            occurred_ms = read_time(value, name, now_ms)
-            taken = value
-        elif value != taken:
-            draft.unknown.append(("", name, value))
-    return now_ms if occurred_ms is None else occurred_ms
-
-
-_TIMES = ("ts", *TS_ALIASES)
-
-
-def _collect_consent(data: dict[str, Any], where: str, consent: dict[str, bool], draft: _Draft) -> None:
-    for category, value in data.items():
-        if value is None:
-            continue
-        if category in CONSENT:
-            # Said twice and not the same: the denial holds.
-            consent[category] = read_consent(value, where + category) and consent.get(category, True)
-        else:
-            draft.unknown.append((where, category, value))
-
-
-def _with_unknown(properties: dict[str, Any], draft: _Draft) -> dict[str, Any]:
-    """The properties with what stood elsewhere under a key the contract does not know; their own keys win."""
-    merged = dict(properties)
-    for where, key, value in draft.unknown:
-        path = where + key
-        if merged.setdefault(key, value) != value:
-            draft.warn(path, "conflict", f"differs from properties.{key[:64]}, which is kept")
-        elif key == "clientIp" and not where:
-            draft.warn(path, "ip_shape", "is not an IP address; kept under properties")
-        elif key in _TIMES and not where:
-            draft.warn(path, "conflict", "differs from the time that was read before it; kept under properties")
-        elif len(draft.warnings) < MAX_WARNINGS:
-            near = near_field(key)
-            mean = f', did you mean "{near}"?' if near and near != key else ""
-            if near == key:
-                mean = "; it is read at the top level only" if key in STRUCTURAL else ""
-            draft.warn(path, "unknown_field", f"unknown field, kept under properties{mean}")
-    return merged
 
 
 def _shown(value: Any) -> str:

@@ -15,8 +15,8 @@ from destinations import ledger
 from destinations.delivery import DELIVER_TASK
 from destinations.models import LedgerState, State, delivery_pk
 from events import unrouted
+from events.copy_format import COPY_HEADER, COPY_TRAILER, pg_microseconds
 from events.models import POSITION_BITS, POSITION_MASK, event_pk
-from events.storing import COPY_HEADER, COPY_TRAILER, pg_microseconds
 from routing import snapshot
 from routing.snapshot import Snapshot
 from routing.turns import Turns

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from destinations.masking import masked
 from destinations.platforms import base
+from destinations.platforms._reading import again, objects
 from destinations.platforms.base import TOKEN_EXPIRED, Item, Outcome, Request, Response, Result
 
 HOUR = 3600.0
@@ -190,9 +191,9 @@ def _data_manager(items: Sequence[Item], response: Response) -> list[Outcome]:
     violations = list(_violations(error))
     config = next((one for one in violations if _verdict(one[1]).result == Result.CONFIG), None)
     if status == 400 and config is None and (bad := _named(violations, count)):
-        again = Outcome(result=Result.RETRY, after=0.0, detail="Google refused the batch for another event.")
+        others = again("Google")
         return [
-            _outcome(DATA_MANAGER.get(bad[i][0], BAD), status, bad[i][1]) if i in bad else again for i in range(count)
+            _outcome(DATA_MANAGER.get(bad[i][0], BAD), status, bad[i][1]) if i in bad else others for i in range(count)
         ]
     reason = config[1] if config else _reason(error)
     message = _text(config[2] if config else error.get("message"))
@@ -206,8 +207,8 @@ def _verdict(reason: str) -> Verdict:
 
 def _violations(error: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     """(field, reason, description) of every violation."""
-    for detail in _dicts(error.get("details")):
-        for one in _dicts(detail.get("fieldViolations")):
+    for detail in objects(error.get("details")):
+        for one in objects(detail.get("fieldViolations")):
             field, reason = _text(one.get("field")), _text(one.get("reason"))
             yield field, reason, f"{_text(one.get('description')) or reason or 'refused'} ({field})"
 
@@ -224,7 +225,7 @@ def _named(violations: list[tuple[str, str, str]], count: int) -> dict[int, tupl
 
 def _reason(error: dict[str, Any]) -> str:
     """The reason of ErrorInfo, where it says more than the status does."""
-    reasons = [_text(detail.get("reason")) for detail in _dicts(error.get("details"))]
+    reasons = [_text(detail.get("reason")) for detail in objects(error.get("details"))]
     return next((reason for reason in reasons if reason in DATA_MANAGER), "")
 
 
@@ -248,9 +249,9 @@ def _google_ads(request: Request, response: Response) -> list[Outcome]:
         verdict = GOOGLE_ADS.get(first.code) or GOOGLE_ADS.get(_ads_reason(error))
         bad = {failure.row for failure in failures if failure.row is not None and failure.row < count}
         if status == 400 and bad and verdict is not None and verdict.result != Result.CONFIG:
-            again = Outcome(result=Result.RETRY, after=0.0, detail="Google refused the batch for another event.")
+            others = again("Google")
             rows = {failure.row: failure for failure in reversed(failures)}
-            return [_row(rows[i], status) if i in bad else again for i in range(count)]
+            return [_row(rows[i], status) if i in bad else others for i in range(count)]
         if verdict is not None and first.after is not None:
             verdict = verdict._replace(after=first.after)
         return [_whole(verdict, response, error, first.message, count)] * count
@@ -291,8 +292,8 @@ def _row(failure: Failure, status: int) -> Outcome:
 
 
 def _failures(error: dict[str, Any]) -> Iterator[Failure]:
-    for detail in _dicts(error.get("details")):
-        for one in _dicts(detail.get("errors")):
+    for detail in objects(error.get("details")):
+        for one in objects(detail.get("errors")):
             code, extra = one.get("errorCode"), one.get("details")
             codes = [value for value in code.values() if isinstance(value, str)] if isinstance(code, dict) else []
             quota = extra.get("quotaErrorDetails") if isinstance(extra, dict) else None
@@ -301,7 +302,7 @@ def _failures(error: dict[str, Any]) -> Iterator[Failure]:
 
 
 def _row_index(location: Any) -> int | None:
-    for element in _dicts(location.get("fieldPathElements")) if isinstance(location, dict) else []:
+    for element in objects(location.get("fieldPathElements")) if isinstance(location, dict) else []:
         if element.get("fieldName") in ("conversions", "conversion_adjustments", "conversionAdjustments"):
             index = element.get("index", 0)  # JSON of protobuf leaves a 0 out
             if isinstance(index, int) and index >= 0:
@@ -310,7 +311,7 @@ def _row_index(location: Any) -> int | None:
 
 
 def _ads_reason(error: dict[str, Any]) -> str:
-    reasons = [_text(detail.get("reason")) for detail in _dicts(error.get("details"))]
+    reasons = [_text(detail.get("reason")) for detail in objects(error.get("details"))]
     return next((reason for reason in reasons if reason in GOOGLE_ADS), "")
 
 
@@ -320,8 +321,8 @@ def _whole(verdict: Verdict | None, response: Response, error: dict[str, Any], m
     status, message = response.status, message or "no reason given"
     after = base.retry_after(response)
     if after is None:
-        after = next((s for one in _dicts(error.get("details")) if (s := _seconds(one.get("retryDelay"))) is not None),
-                     None)  # fmt: skip
+        delays = (_seconds(one.get("retryDelay")) for one in objects(error.get("details")))
+        after = next((seconds for seconds in delays if seconds is not None), None)
     if status == 401:
         verdict = verdict if verdict is not None and verdict.result == Result.CONFIG else CREDENTIALS
     elif base.is_transient(status) or status < 400:
@@ -348,10 +349,6 @@ def _error(answer: Any) -> dict[str, Any]:
         answer = answer[0]
     error = answer.get("error") if isinstance(answer, dict) else None
     return error if isinstance(error, dict) else {}
-
-
-def _dicts(value: Any) -> list[dict[str, Any]]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
 def _text(value: Any) -> str:

@@ -139,8 +139,7 @@ def headers(config: Config) -> dict[str, str]:
 # --- Reading ---------------------------------------------------------------------------------------
 def parse(request: Request, response: Response) -> list[Outcome]:
     """200 with a list of the refused rows by index, empty when all were taken; otherwise errors about the request."""
-    count, status, answer = len(request.items), response.status, response.json()
-    answer = answer if isinstance(answer, dict) else {}
+    count, status, answer = len(request.items), response.status, _reading.fields_of(response)
     if 200 <= status < 300 and isinstance(answer.get("PartialErrors"), list):
         return _by_row(answer["PartialErrors"], count, base.OK)
     errors = [
@@ -235,8 +234,7 @@ class MicrosoftOAuth(OAuth):
         return Request(method="POST", url=TOKEN_URL, headers=sent, body=str(body).encode(), items=())
 
     def read(self, response: Response) -> Token | Outcome:
-        answer = response.json()
-        answer = answer if isinstance(answer, dict) else {}
+        answer = _reading.fields_of(response)
         token, lasts, rotated = answer.get("access_token"), answer.get("expires_in"), answer.get("refresh_token")
         if 200 <= response.status < 300 and isinstance(token, str) and token:
             return Token(

@@ -7,7 +7,7 @@ from datetime import datetime
 from oauthlib.oauth2 import WebApplicationClient
 
 from destinations.masking import masked
-from destinations.platforms import base
+from destinations.platforms import _reading, base
 from destinations.platforms.base import Config, Outcome, Request, Response, Result, Token
 
 NAMES = ("client_id", "client_secret", "refresh_token")
@@ -36,8 +36,7 @@ class RefreshTokenGrant(base.OAuth):
         return Request(method="POST", url=self.token_url, headers=headers, body=body.encode(), items=())
 
     def read(self, response: Response) -> Token | Outcome:
-        status, answer = response.status, response.json()
-        answer = answer if isinstance(answer, dict) else {}
+        status, answer = response.status, _reading.fields_of(response)
         token, seconds, renewed = (answer.get(name) for name in ("access_token", "expires_in", "refresh_token"))
         if 200 <= status < 300 and isinstance(token, str) and token:
             return Token(

@@ -1,4 +1,4 @@
-"""What the answers to *Check connection* and to lists of native ids have in common. Pure."""
+"""What reading answers has in common, above all those to *Check connection* and to lists of native ids. Pure."""
 
 from __future__ import annotations
 
@@ -70,6 +70,11 @@ def checked(platform: Platform, response: Response) -> Outcome:
     elif 200 <= response.status < 300:
         return unreadable(platform, response)
     return refused(platform, response)
+
+
+def again(vendor: str) -> Outcome:
+    """For the good events of a batch that was refused for a bad one: at once, without it."""
+    return Outcome(result=Result.RETRY, after=0.0, detail=f"{vendor} refused the batch for another event.")
 
 
 def is_good(response: Response) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 from oauthlib.oauth2.rfc6749.parameters import prepare_token_request
 
 from destinations.masking import masked
-from destinations.platforms import base
+from destinations.platforms import _reading, base
 from destinations.platforms.base import Config, Outcome, Request, Response, Result, Token
 
 TOKEN_URL = "https://www.reddit.com/api/v1/access_token"  # noqa: S105
@@ -66,8 +66,7 @@ class Login(base.OAuth):
         return Request(method="POST", url=TOKEN_URL, headers=headers, body=body.encode(), items=())
 
     def read(self, response: Response) -> Token | Outcome:
-        answer = response.json()
-        answer = answer if isinstance(answer, dict) else {}
+        answer = _reading.fields_of(response)
         token, renewed = answer.get("access_token"), answer.get("refresh_token")
         status = response.status
         if 200 <= status < 300 and isinstance(token, str) and token:

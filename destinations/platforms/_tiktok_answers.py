@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from destinations.masking import masked
-from destinations.platforms import base
+from destinations.platforms import _reading, base
 from destinations.platforms.base import Outcome, Response, Result
 
 BUSY_SECONDS = 300.0  # what to wait when the limit of a minute is used up: "Rate limits"
@@ -61,7 +61,7 @@ def _by_index(code: int, said: str, count: int, others: Outcome) -> list[Outcome
 def _bad_parameter(said: str, count: int) -> list[Outcome]:
     named = [index for index in map(int, _BATCH_INDEX.findall(said)) if index < count]
     if named and count > 1:
-        again = Outcome(result=Result.RETRY, after=0.0, detail="TikTok refused the batch for another event.")
+        again = _reading.again("TikTok")
         return _by_index(BAD_PARAMETER, said, count, again)
     if not named and _SOURCE.search(said):
         detail = masked(f"Check pixel ID, source and token in Events Manager. TikTok {BAD_PARAMETER}: {said}", cap=300)

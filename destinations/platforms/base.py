@@ -2,104 +2,71 @@
 
 Pure on purpose: no ORM, no clock, no network, no randomness. The same `build` thus serves delivery, `manage.py preview`
 and the golden files, and a wrong payload is found without sending one. See ADDING_A_PLATFORM.md.
+
+Everything that an adapter needs is imported from here, whichever module holds it.
 """
 
 from __future__ import annotations
 
-import enum
-import math
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
-from decimal import Decimal
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar
 
 import msgspec
 
-from events.body import DECODE_ERRORS
-from events.payload import Payload
+from destinations.platforms._bodies import MONEY_BACK, chunks, decimal_text, posts, value_of, with_overrides
+from destinations.platforms._describing import TEST, Field, IdChoice, Kind, NativeId, TestMode, Version
+from destinations.platforms._exchange import (
+    LONGEST_RETRY_AFTER,
+    OK,
+    RETRY_STATUSES,
+    TOKEN_EXPIRED,
+    Built,
+    Item,
+    Outcome,
+    Request,
+    Response,
+    Result,
+    Skip,
+    is_transient,
+    retry_after,
+)
+
+__all__ = [
+    "ACCESS_TOKEN",
+    "LONGEST_RETRY_AFTER",
+    "MONEY_BACK",
+    "OK",
+    "RETRY_STATUSES",
+    "TEST",
+    "TOKEN_EXPIRED",
+    "Built",
+    "Config",
+    "Field",
+    "IdChoice",
+    "Item",
+    "Kind",
+    "NativeId",
+    "OAuth",
+    "Outcome",
+    "Platform",
+    "Request",
+    "Response",
+    "Result",
+    "Skip",
+    "TestMode",
+    "Token",
+    "Version",
+    "chunks",
+    "decimal_text",
+    "is_transient",
+    "posts",
+    "retry_after",
+    "value_of",
+    "with_overrides",
+]
 
 Config = Mapping[str, str]
-
-
-class Kind(enum.StrEnum):
-    ADS = "ads"
-    ANALYTICS = "analytics"
-    CRM = "crm"
-    WAREHOUSE = "warehouse"
-    WEBHOOK = "webhook"
-
-
-class Field(msgspec.Struct, frozen=True, kw_only=True):
-    """One credential or setting of a platform; the destination form, its checks and the docs are grown from it."""
-
-    name: str
-    label: str
-    secret: bool = False
-    required: bool = False
-    pattern: str = ""
-    """Regular expression the whole value must match; empty: anything."""
-    help: str = ""
-    """Where the user finds the value."""
-    example: str = ""
-    """A made-up value of the right shape: shown in the form, and what the demo's sandbox destinations use."""
-    choices: tuple[tuple[str, str], ...] = ()
-    default: str = ""
-    multiline: bool = False
-
-    def problem(self, value: str) -> str:
-        """A sentence that says what is wrong with `value`, or an empty string."""
-        if not value:
-            return f"{self.label} is required." if self.required else ""
-        if self.choices and value not in {choice for choice, _ in self.choices}:
-            return f"{self.label} must be one of {', '.join(choice for choice, _ in self.choices)}."
-        if self.pattern and not re.fullmatch(self.pattern, value):
-            # The example opens the sandbox: whoever has no account yet can go on with it.
-            shape = f" It looks like “{self.example}”." if self.example and not self.multiline else ""
-            return f"{self.label} does not look right: {self.help or 'check it against the platform'}.{shape}"
-        return ""
-
-
-class NativeId(msgspec.Struct, frozen=True, kw_only=True):
-    """The id a platform wants per event (conversion rule, conversion action, goal …)."""
-
-    label: str
-    pattern: str
-    help: str
-    required: bool = True
-    example: str = ""
-
-
-class IdChoice(NamedTuple):
-    """One native id that the account has, for a person to pick."""
-
-    id: str
-    """As it is entered in a route."""
-    label: str
-    """As the vendor names it."""
-
-
-class Version(msgspec.Struct, frozen=True, kw_only=True):
-    """The API version a platform is spoken to in: one setting, with the vendor's end dates beside it."""
-
-    default: str
-    sunsets: Mapping[str, date] = {}
-    """Version → the day on which the vendor switches it off (or announced to); a version not listed has none known."""
-    source: str = ""
-    """Where the vendor announces these dates."""
-
-
-class TestMode(msgspec.Struct, frozen=True, kw_only=True):
-    """How the platform takes a test event. `build` acts on it when `config[TEST]` is set."""
-
-    how: str
-    """One sentence for the marketer: where the event shows up, and whether it counts."""
-    needs: str = ""
-    """Name of the field that must be filled for it (a test code); empty: none."""
-
-
-TEST = "send_as_test"
-"""Key of the configuration that is set while *Send as test* builds; not a field."""
 
 
 class Token(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,126 +98,6 @@ class OAuth:
     def read(self, response: Response) -> Token | Outcome:
         """The token, or what its refusal means: CONFIG (ask for new credentials) or RETRY."""
         raise NotImplementedError
-
-
-class Item(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """One delivery as an adapter sees it."""
-
-    key: int
-    """Names the delivery in outcomes; means nothing to the platform."""
-    event_id: str
-    """The dedup id: the same on every try."""
-    event: str
-    """Canonical or extension name."""
-    occurred_ms: int
-    """Unix time in milliseconds."""
-    payload: Payload
-    native_name: str = ""
-    """Resolved: the route's override, else the platform's own name for the event."""
-    native_id: str = ""
-
-
-class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """One HTTP request, ready to send. `items` are in the order of the body."""
-
-    method: str
-    url: str
-    headers: dict[str, str]
-    body: bytes
-    items: tuple[Item, ...]
-    before: tuple[Request, ...] = ()
-    """Requests that must succeed first, in order (upsert the contact, then send its event). Each carries items of this
-    one. An item that one of them fails takes that outcome; the others are built and sent again without it."""
-
-
-class Skip(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """An item the platform cannot carry, refused aloud: a code of `destinations.reasons` and what was missing."""
-
-    item: Item
-    reason: str
-    detail: str
-
-
-class Built(msgspec.Struct, frozen=True, kw_only=True):
-    requests: list[Request]
-    skipped: list[Skip]
-
-
-class Response(msgspec.Struct, frozen=True, kw_only=True):
-    """An HTTP answer. `headers` has lower-case names; `body` may be cut (see `destinations.http`)."""
-
-    status: int
-    headers: dict[str, str] = {}
-    body: bytes = b""
-
-    def json(self) -> Any:
-        """The decoded body, or None when it is not JSON (vendors answer HTML, nothing or half a document)."""
-        try:
-            return msgspec.json.decode(self.body)
-        except DECODE_ERRORS:
-            return None
-
-
-class Result(enum.StrEnum):
-    OK = "ok"
-    RETRY = "retry"
-    """Try again later; `after` is what the platform asked for, in seconds."""
-    PERMANENT = "permanent"
-    """This event will never be taken: dead."""
-    CONFIG = "config"
-    """Credentials or settings are refused: the destination is held, its rows wait."""
-    SKIPPED = "skipped"
-    """The platform took the request but not this event, for a reason that is no failure."""
-    TOO_OLD = "too_old"
-    SPLIT = "split"
-    """The batch was refused as a whole and the bad event is not named: send in halves until it is alone."""
-
-
-class Outcome(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """What became of one item."""
-
-    result: Result
-    detail: str = ""
-    """The platform's message in plain words, without identity."""
-    reason: str = ""
-    """A reason code when it is more precise than the result."""
-    after: float | None = None
-    """Seconds until the next try, of a RETRY that the platform put a time to. 0: see `is_again`."""
-
-    @property
-    def is_again(self) -> bool:
-        """Refused only because of another event in the request: it goes out again at once, without that one."""
-        return self.result == Result.RETRY and self.after == 0.0
-
-
-OK = Outcome(result=Result.OK)
-
-TOKEN_EXPIRED = "token_expired"  # noqa: S105
-"""Reason of a CONFIG outcome that a fresh access token may mend: one is fetched before the destination is held."""
-
-LONGEST_RETRY_AFTER = 86_400.0
-"""Seconds. What asks for more is a mistake or means never; both are better asked again tomorrow."""
-RETRY_STATUSES = frozenset({408, 425, 429})
-
-
-def is_transient(status: int) -> bool:
-    """RFC 9110 and the vendors agree: these may succeed when simply tried again."""
-    return status in RETRY_STATUSES or status >= 500
-
-
-def retry_after(response: Response, now: datetime | None = None) -> float | None:
-    """Seconds of a Retry-After header (RFC 9110 §10.2.3), a day at most. The date form needs `now`, else is ignored."""
-    raw = response.headers.get("retry-after", "").strip()
-    if raw.isascii() and raw.isdigit():
-        return min(float(raw[:12]), LONGEST_RETRY_AFTER)
-    if raw and now is not None:
-        from email.utils import parsedate_to_datetime
-
-        try:
-            return min(max(0.0, (parsedate_to_datetime(raw) - now).total_seconds()), LONGEST_RETRY_AFTER)
-        except (TypeError, ValueError):
-            return None
-    return None
 
 
 class Platform:
@@ -392,62 +239,3 @@ class Platform:
     def next_page(self, response: Response) -> str:
         """What leads to the next page; empty after the last."""
         return ""
-
-
-def chunks(
-    parts: Sequence[tuple[Item, bytes]],
-    limit: int,
-    max_bytes: int | None = None,
-    overhead: int = 64,
-) -> Iterator[list[tuple[Item, bytes]]]:
-    """Encoded items in runs of at most `limit` items and `max_bytes` bytes, order kept."""
-    run: list[tuple[Item, bytes]] = []
-    size = overhead
-    for part in parts:
-        length = len(part[1]) + 1
-        if run and (len(run) >= limit or (max_bytes is not None and size + length > max_bytes)):
-            yield run
-            run, size = [], overhead
-        run.append(part)
-        size += length
-    if run:
-        yield run
-
-
-MONEY_BACK = frozenset({"Refund", "Chargeback"})
-
-
-def value_of(item: Item) -> tuple[float, str] | None:
-    """Amount and currency, or None: they are sent both or neither, and no ad platform takes a negative amount.
-
-    Money that goes back is never a value: the bidding would read it as earned.
-    """
-    payload = item.payload
-    if (
-        item.event in MONEY_BACK
-        or payload.value is None
-        or payload.currency is None
-        or not 0 <= payload.value < math.inf
-    ):
-        return None
-    return payload.value, payload.currency
-
-
-def decimal_text(value: float) -> str:
-    """An amount as a decimal string: "50.00", with more digits only where they count, never an exponent."""
-    text = f"{value:.2f}"
-    return text if float(text) == value else format(Decimal(repr(value)), "f")
-
-
-def with_overrides(body: dict[str, Any], item: Item, platform_key: str) -> dict[str, Any]:
-    """The event's `platformParams.<platform>` over what the adapter built: a nested dict merges, the rest replaces."""
-    extra = item.payload.platform_params.get(platform_key)
-    return _merge(body, extra) if extra else body
-
-
-def _merge(base: dict[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in extra.items():
-        old = merged.get(key)
-        merged[key] = _merge(old, value) if isinstance(old, dict) and isinstance(value, Mapping) else value
-    return merged

@@ -8,18 +8,16 @@ The newer Storage Write API exists as gRPC only. `DDL` is the table that fits.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from functools import lru_cache
 from hashlib import sha256
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 import msgspec
 
 from destinations.masking import masked
-from destinations.platforms import _reading, _rows, base
+from destinations.platforms import _google_auth, _reading, _rows, base
 from destinations.platforms._bigquery_example import SERVICE_ACCOUNT
 from destinations.platforms._names import NAMES
 from destinations.platforms.base import (
@@ -36,11 +34,8 @@ from destinations.platforms.base import (
     Token,
 )
 
-TOKEN_URL = "https://oauth2.googleapis.com/token"  # noqa: S105
 SCOPE = "https://www.googleapis.com/auth/bigquery.insertdata https://www.googleapis.com/auth/bigquery.readonly"
 """The second reads the table's description for *Check connection*; what it may read, the role decides."""
-GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
-TOKEN_SECONDS = 3600  # the most Google gives
 MAX_INSERT_ID = 128
 QUOTA_SECONDS = 60.0
 """Ours: quotas are counted by the minute or by the day, and the answer does not say which."""
@@ -112,22 +107,10 @@ class ServiceAccount(base.OAuth):
     """The two-legged flow: an assertion signed with the account's key, for an access token of an hour."""
 
     def request(self, config: Config, now: datetime) -> Request | None:
-        body = urlencode({"grant_type": GRANT, "assertion": assertion(config.get("service_account_json", ""), now)})
-        headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        return Request(method="POST", url=TOKEN_URL, headers=headers, body=body.encode(), items=())
+        return _google_auth.token_request(_google_auth.for_account(config.get("service_account_json", ""), SCOPE, now))
 
     def read(self, response: Response) -> Token | Outcome:
-        answer = response.json()
-        answer = answer if isinstance(answer, dict) else {}
-        if response.status == 200 and isinstance(token := answer.get("access_token"), str) and token:
-            seconds = answer.get("expires_in")
-            return Token(access_token=token, expires_in=float(seconds) if isinstance(seconds, int | float) else None)
-        said = f"{answer.get('error') or 'no reason given'} {answer.get('error_description') or ''}".strip()
-        detail = masked(f"Google gave no access token ({response.status}): {said}", cap=260)
-        if base.is_transient(response.status) or 200 <= response.status < 300:
-            return Outcome(result=Result.RETRY, detail=detail, after=base.retry_after(response))
-        advice = TOKEN_ERRORS.get(str(answer.get("error")), "enter the service account's key file again")
-        return Outcome(result=Result.CONFIG, detail=f"{detail}; {advice}.")
+        return _google_auth.read_token(response, TOKEN_ERRORS, "enter the service account's key file again")
 
 
 class BigQuery(base.Platform):
@@ -161,7 +144,7 @@ class BigQuery(base.Platform):
     def problems(self, config: Config) -> dict[str, str]:
         found = super().problems(config)
         text = config.get("service_account_json", "")
-        if "service_account_json" not in found and (sentence := _problem_of_account(text)):
+        if "service_account_json" not in found and (sentence := _google_auth.problem_of_account(text)):
             found["service_account_json"] = sentence
         return found
 
@@ -173,12 +156,8 @@ class BigQuery(base.Platform):
         ]
         url = f"{_table_url(config)}/insertAll"
         headers = {"Authorization": f"Bearer {config.get(ACCESS_TOKEN, '')}", "Content-Type": "application/json"}
-        requests = [
-            Request(method="POST", url=url, headers=headers, items=tuple(item for item, _ in run),
-                    body=HEAD + b",".join(part for _, part in run) + b"]}")
-            for run in base.chunks(parts, self.batch_limit, self.max_body_bytes)
-        ]  # fmt: skip
-        return Built(requests=requests, skipped=[])
+        runs = base.chunks(parts, self.batch_limit, self.max_body_bytes)
+        return Built(skipped=[], requests=base.posts(runs, url, headers, HEAD, b"]}"))
 
     def parse(self, request: Request, response: Response) -> list[Outcome]:
         """A 200 lists the rows it did not take, by index; anything else is about the whole request."""
@@ -237,7 +216,7 @@ def _accepted(status: int, answer: Any, count: int) -> list[Outcome]:
 
 
 def _row_outcome(errors: Any) -> Outcome:
-    listed = [error for error in errors if isinstance(error, dict)] if isinstance(errors, list) else []
+    listed = list(_reading.objects(errors))
     reasons = {str(error.get("reason")) for error in listed}
     if reasons == {"stopped"}:
         return Outcome(result=Result.RETRY, after=0.0, detail="BigQuery stopped at another row of the batch.")
@@ -264,47 +243,3 @@ def insert_id(event_id: str) -> str:
     if len(event_id) <= MAX_INSERT_ID:
         return event_id
     return sha256(event_id.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def assertion(service_account_json: str, now: datetime) -> str:
-    """The signed JWT; RS256 has no randomness, so the same moment gives the same. Empty when the key is unusable,
-    which Google answers with invalid_grant and `problems` does not let through."""
-    account = _account(service_account_json)
-    if account is None:
-        return ""
-    import jwt
-
-    issued = int(now.timestamp())
-    email, private_key, key_id = account
-    claims = {"iss": email, "scope": SCOPE, "aud": TOKEN_URL, "iat": issued, "exp": issued + TOKEN_SECONDS}
-    return jwt.encode(claims, private_key, algorithm="RS256", headers={"kid": key_id} if key_id else None)
-
-
-@lru_cache(maxsize=64)
-def _account(text: str) -> tuple[str, Any, str] | None:
-    """E-mail, key and key id of a service account file; None when there is no usable RSA key in it."""
-    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
-    try:
-        found = json.loads(text)
-        email, pem = found["client_email"], found["private_key"]
-        key = load_pem_private_key(pem.encode(), None)
-    except Exception:  # noqa: BLE001  whatever was pasted: JSON of another kind, half a key, an encrypted one
-        return None
-    if not isinstance(email, str) or not isinstance(key, RSAPrivateKey) or key.key_size < 2048:
-        return None
-    return email, key, str(found.get("private_key_id") or "")
-
-
-def _problem_of_account(text: str) -> str:
-    try:
-        found = json.loads(text)
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        return "Service account key is no JSON: paste the whole file."
-    missing = [name for name in ("client_email", "private_key") if not found.get(name)]
-    if missing:
-        return f"Service account key has no {' and no '.join(missing)}: it is not the key file of a service account."
-    return "" if _account(text) else "Service account key holds a private key that cannot be read: make a new one."

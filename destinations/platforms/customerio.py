@@ -127,11 +127,7 @@ class CustomerIo(base.Platform):
             url = f"https://track{host}.customer.io/api/v2/batch"
             headers["Authorization"] = _basic(config.get("site_id", ""), config.get("api_key", ""))
         runs = base.chunks(parts, self.batch_limit, self.max_body_bytes)
-        return Built(skipped=skipped, requests=[
-            Request(method="POST", url=url, headers=headers, items=tuple(item for item, _ in run),
-                    body=b'{"batch":[' + b",".join(part for _, part in run) + b"]}")
-            for run in runs
-        ])  # fmt: skip
+        return Built(skipped=skipped, requests=base.posts(runs, url, headers, b'{"batch":[', b"]}"))
 
     def _entries(self, item: Item, settings: _Settings) -> bytes | Skip:
         """The person and the event, encoded, a comma between them."""

@@ -23,7 +23,7 @@ from destinations.platforms import _google_ads_answers as answers
 from destinations.platforms import _google_ads_asking as asking
 from destinations.platforms import _reading, base
 from destinations.platforms._bigquery_example import SERVICE_ACCOUNT
-from destinations.platforms._google_ads_auth import GoogleAuth, problem_of_account
+from destinations.platforms._google_ads_auth import GoogleAuth
 from destinations.platforms._google_ads_events import (
     EVENTS,
     GOOGLE_ADS,
@@ -34,6 +34,7 @@ from destinations.platforms._google_ads_events import (
     event,
     settings_of,
 )
+from destinations.platforms._google_auth import problem_of_account
 from destinations.platforms._names import words
 from destinations.platforms.base import (
     ACCESS_TOKEN,
@@ -216,7 +217,7 @@ def _runs(parts: list[tuple[Item, bytes]]) -> Iterator[list[tuple[Item, bytes]]]
 
 def _uploads(
     parts: list[tuple[Item, bytes]], config: Config, settings: Settings, headers: dict[str, str]
-) -> Iterator[Request]:
+) -> list[Request]:
     """uploadClickConversions. Without `partialFailure` one bad row would refuse the others, so it is mandatory."""
     if login := digits(config.get("login_customer_id", "")):
         headers["login-customer-id"] = login
@@ -224,9 +225,8 @@ def _uploads(
         headers["developer-token"] = config["developer_token"]
     url = f"{UPLOAD}/{config.get('api_version') or VERSION}/customers/{settings.customer_id}:uploadClickConversions"
     end = b'],"partialFailure":true,"validateOnly":true}' if config.get(TEST) else b'],"partialFailure":true}'
-    for run in base.chunks(parts, GoogleAds.batch_limit, MOST_BYTES):
-        body = b'{"conversions":[' + b",".join(part for _, part in run) + end
-        yield Request(method="POST", url=url, headers=headers, body=body, items=tuple(item for item, _ in run))
+    runs = base.chunks(parts, GoogleAds.batch_limit, MOST_BYTES)
+    return base.posts(runs, url, headers, b'{"conversions":[', end)
 
 
 def _action_id(item: Item) -> str:

@@ -156,11 +156,7 @@ class LinkedIn(base.Platform):
                 parts.append((item, msgspec.json.encode(event)))
         headers = _headers(config) | {"X-RestLi-Method": "BATCH_CREATE", "Content-Type": "application/json"}
         runs = base.chunks(parts, self.batch_limit, self.max_body_bytes)
-        return Built(skipped=skipped, requests=[
-            Request(method="POST", url=URL, headers=headers, items=tuple(item for item, _ in run),
-                    body=b'{"elements":[' + b",".join(part for _, part in run) + b"]}")
-            for run in runs
-        ])  # fmt: skip
+        return Built(skipped=skipped, requests=base.posts(runs, URL, headers, b'{"elements":[', b"]}"))
 
     def _event(self, item: Item, version: str, names: str, now_ms: int) -> dict[str, Any] | Skip:
         payload = item.payload
@@ -190,8 +186,7 @@ class LinkedIn(base.Platform):
 
     def parse(self, request: Request, response: Response) -> list[Outcome]:
         """One bad element refuses all of them; the message says which, and the others are sent again at once."""
-        status, count, answer = response.status, len(request.items), response.json()
-        answer = answer if isinstance(answer, dict) else {}
+        status, count, answer = response.status, len(request.items), _reading.fields_of(response)
         if 200 <= status < 300:
             return _accepted(status, answer, count)
         message = str(answer.get("message") or "no reason given")
@@ -200,7 +195,7 @@ class LinkedIn(base.Platform):
             return [Outcome(result=Result.RETRY, detail=detail, after=base.retry_after(response))] * count
         result = Result.CONFIG if status in CONFIG_STATUSES else Result.PERMANENT
         if status in (400, 404, 422) and (bad := _bad_indices(message, count)):
-            again = Outcome(result=Result.RETRY, after=0.0, detail="LinkedIn refused the batch for another event.")
+            again = _reading.again("LinkedIn")
             return [
                 Outcome(result=result, detail=masked(f"LinkedIn {status}: {bad[i]}", cap=300)) if i in bad else again
                 for i in range(count)

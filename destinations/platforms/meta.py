@@ -133,10 +133,7 @@ class Meta(base.Platform):
         headers = _authorization(config) | {"Content-Type": "application/json"}
         end = b'],"test_event_code":%b}' % msgspec.json.encode(code) if code else b"]}"
         runs = base.chunks(parts, self.batch_limit, self.max_body_bytes)
-        bodies = [(tuple(item for item, _ in run), b'{"data":[' + b",".join(part for _, part in run)) for run in runs]
-        return Built(skipped=skipped, requests=[
-            Request(method="POST", url=url, headers=headers, body=body + end, items=carried) for carried, body in bodies
-        ])  # fmt: skip
+        return Built(skipped=skipped, requests=base.posts(runs, url, headers, b'{"data":[', end))
 
     def _event(self, item: Item, config: Config, now_ms: int) -> dict[str, Any] | Skip:
         payload, name = item.payload, item.native_name or item.event
@@ -184,8 +181,7 @@ class Meta(base.Platform):
 
     def parse(self, request: Request, response: Response) -> list[Outcome]:
         """Meta takes or refuses a request as a whole and never says which event was wrong."""
-        count, answer = len(request.items), response.json()
-        answer = answer if isinstance(answer, dict) else {}
+        count, answer = len(request.items), _reading.fields_of(response)
         if isinstance(answer.get("error"), dict):
             return [_refused(answer["error"], response, count)] * count
         is_fine = 200 <= response.status < 300

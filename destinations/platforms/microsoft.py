@@ -129,11 +129,7 @@ class Microsoft(base.Platform):
             url, start, end = f"{HOST}/{config.get('uet_tag_id', '')}/events", b'{"data":[', _TAIL
             headers = {"Authorization": f"Bearer {config.get('capi_token', '')}", "Content-Type": "application/json"}
         runs = base.chunks(parts, self.batch_limit, self.max_body_bytes, overhead=128)
-        return Built(skipped=skipped, requests=[
-            Request(method="POST", url=url, headers=headers, items=tuple(item for item, _ in run),
-                    body=start + b",".join(part for _, part in run) + end)
-            for run in runs
-        ])  # fmt: skip
+        return Built(skipped=skipped, requests=base.posts(runs, url, headers, start, end))
 
     def _event(self, item: Item, consent: str, now_ms: int) -> dict[str, Any] | Skip:
         payload, name = item.payload, item.native_name or item.event
@@ -196,7 +192,7 @@ class Microsoft(base.Platform):
         is_rest_taken = is_fine and (not isinstance(received, int) or received >= count - len(refused))
         is_explained = not error or bool(error.get("details"))
         if refused or (is_rest_taken and is_explained):
-            again = Outcome(result=Result.RETRY, after=0.0, detail="Microsoft refused the batch for another event.")
+            again = _reading.again("Microsoft")
             return [refused.get(index, base.OK if is_rest_taken else again) for index in range(count)]
         if is_fine and is_explained:
             detail = f"Microsoft received {received} of {count} events and names none that it refused."

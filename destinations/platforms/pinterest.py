@@ -121,11 +121,7 @@ class Pinterest(base.Platform):
             "Content-Type": "application/json",
         }
         runs = base.chunks(parts, self.batch_limit, self.max_body_bytes)
-        return Built(skipped=skipped, requests=[
-            Request(method="POST", url=url, headers=headers, items=tuple(item for item, _ in run),
-                    body=b'{"data":[' + b",".join(part for _, part in run) + b"]}")
-            for run in runs
-        ])  # fmt: skip
+        return Built(skipped=skipped, requests=base.posts(runs, url, headers, b'{"data":[', b"]}"))
 
     def _event(self, item: Item, settings: _Settings) -> dict[str, Any] | Skip:
         payload = item.payload
@@ -167,8 +163,7 @@ class Pinterest(base.Platform):
 
     def parse(self, request: Request, response: Response) -> list[Outcome]:
         """A status for each event, in the order of the request, in a 200 and in the details of a 422."""
-        status, count, answer = response.status, len(request.items), response.json()
-        answer = answer if isinstance(answer, dict) else {}
+        status, count, answer = response.status, len(request.items), _reading.fields_of(response)
         if 200 <= status < 300:
             rows = answer.get("events")
             if isinstance(rows, list) and len(rows) == count:

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 import msgspec
 
 from destinations.masking import masked
-from destinations.platforms import base, identity
+from destinations.platforms import _reading, base, identity
 from destinations.platforms._names import NAMES, by_native, words
 from destinations.platforms.base import Built, Config, Field, Item, Outcome, Request, Response, Result, Skip
 from events.payload import Payload
@@ -116,11 +116,7 @@ class Quora(base.Platform):
         account = config.get("account_id", "").lstrip("0")  # a JSON number
         start = b'{"account_id":%b,"data":[' % (account.encode() if re.fullmatch("[0-9]+", account) else b"0")
         runs = base.chunks(parts, self.batch_limit)
-        return Built(skipped=skipped, requests=[
-            Request(method="POST", url=url, headers=headers, items=tuple(item for item, _ in run),
-                    body=start + b",".join(part for _, part in run) + b"]}")
-            for run in runs
-        ])  # fmt: skip
+        return Built(skipped=skipped, requests=base.posts(runs, url, headers, start, b"]}"))
 
     def _event(self, item: Item, settings: _Settings) -> dict[str, Any] | Skip:
         payload = item.payload
@@ -159,8 +155,7 @@ class Quora(base.Platform):
 
     def parse(self, request: Request, response: Response) -> list[Outcome]:
         """200 even when events were refused: those are named by index, the others were taken."""
-        status, count, answer = response.status, len(request.items), response.json()
-        answer = answer if isinstance(answer, dict) else {}
+        status, count, answer = response.status, len(request.items), _reading.fields_of(response)
         if 200 <= status < 300:
             return _taken(status, answer, count, base.retry_after(response))
         after = base.retry_after(response)

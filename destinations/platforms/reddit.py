@@ -133,11 +133,7 @@ class Reddit(base.Platform):
         )
         # "Only one event per request appears" in the test.
         runs = base.chunks(parts, 1 if test_id else self.batch_limit)
-        return Built(skipped=skipped, requests=[
-            Request(method="POST", url=url, headers=headers, items=tuple(item for item, _ in run),
-                    body=start + b",".join(part for _, part in run) + b"]}}")
-            for run in runs
-        ])  # fmt: skip
+        return Built(skipped=skipped, requests=base.posts(runs, url, headers, start, b"]}}"))
 
     def _event(self, item: Item, source: str, ldu_mode: str, now_ms: int) -> dict[str, Any] | Skip:
         payload = item.payload

@@ -77,8 +77,7 @@ class Login(base.OAuth):
         return Request(method="POST", url=url, headers=headers, body=body.encode(), items=())
 
     def read(self, response: Response) -> Token | Outcome:
-        answer = response.json()
-        answer = answer if isinstance(answer, dict) else {}
+        answer = _reading.fields_of(response)
         token, instance = answer.get("access_token"), answer.get("instance_url")
         if 200 <= response.status < 300 and isinstance(token, str) and token:
             extra = {"instance_url": instance} if isinstance(instance, str) and _INSTANCE.fullmatch(instance) else {}

@@ -150,11 +150,7 @@ class Snapchat(base.Platform):
         url = _url(config, "/validate" if config.get(base.TEST) else "")
         headers = {"Content-Type": "application/json"}
         runs = base.chunks(parts, self.batch_limit, self.max_body_bytes)
-        return Built(skipped=skipped, requests=[
-            Request(method="POST", url=url, headers=headers, items=tuple(item for item, _ in run),
-                    body=b'{"data":[' + b",".join(part for _, part in run) + b"]}")
-            for run in runs
-        ])  # fmt: skip
+        return Built(skipped=skipped, requests=base.posts(runs, url, headers, b'{"data":[', b"]}"))
 
     def _event(self, item: Item, settings: _Settings) -> dict[str, Any] | Skip:
         payload = item.payload
@@ -194,8 +190,7 @@ class Snapchat(base.Platform):
 
     def parse(self, request: Request, response: Response) -> list[Outcome]:
         """One bad event refuses all of them. The answer gives a number for it, but does not say how it counts."""
-        status, count, answer = response.status, len(request.items), response.json()
-        answer = answer if isinstance(answer, dict) else {}
+        status, count, answer = response.status, len(request.items), _reading.fields_of(response)
         said = str(answer.get("status")).upper()
         if 200 <= status < 300 and said in ("VALID", "SUCCESS"):
             return [base.OK] * count

@@ -140,11 +140,7 @@ class TikTok(base.Platform):
         headers = {"Access-Token": config.get("access_token", ""), "Content-Type": "application/json"}
         # The test tab shows one event of a request.
         runs = base.chunks(parts, 1 if is_test else self.batch_limit, self.max_body_bytes, overhead=256)
-        return Built(skipped=skipped, requests=[
-            Request(method="POST", url=url, headers=headers, items=tuple(item for item, _ in run),
-                    body=start + b",".join(part for _, part in run) + b"]}")
-            for run in runs
-        ])  # fmt: skip
+        return Built(skipped=skipped, requests=base.posts(runs, url, headers, start, b"]}"))
 
     def _event(self, item: Item, source: str, limited: str, now_ms: int) -> dict[str, Any] | Skip:
         payload = item.payload

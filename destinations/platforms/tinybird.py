@@ -97,8 +97,7 @@ class Tinybird(base.Platform):
 
     def parse(self, request: Request, response: Response) -> list[Outcome]:
         """200 is written, 202 (without waiting) is queued; both count rows, also those put into quarantine."""
-        status, count, answer = response.status, len(request.items), response.json()
-        answer = answer if isinstance(answer, dict) else {}
+        status, count, answer = response.status, len(request.items), _reading.fields_of(response)
         if 200 <= status < 300:
             return [_accepted(status, answer, count)] * count
         message = str(answer.get("error") or "no reason given")

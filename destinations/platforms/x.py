@@ -204,8 +204,7 @@ class X(base.Platform):
 
     def parse(self, request: Request, response: Response) -> list[Outcome]:
         """X takes or refuses a request as a whole and never says which conversion was wrong."""
-        count, status, answer = len(request.items), response.status, response.json()
-        answer = answer if isinstance(answer, dict) else {}
+        count, status, answer = len(request.items), response.status, _reading.fields_of(response)
         if 200 <= status < 300:
             return [_accepted(answer, count, status)] * count
         code, message = _error(answer)
@@ -357,8 +356,7 @@ def _accepted(answer: dict[str, Any], count: int, status: int) -> Outcome:
 
 def _error(answer: dict[str, Any]) -> tuple[str, str]:
     """Code and message of the first error, of all of them the one that the table knows."""
-    listed = answer.get("errors")
-    errors = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+    errors = list(_reading.objects(answer.get("errors")))
     if not errors:
         return "", ""
     first = next((one for one in errors if str(one.get("code")) in CODES), errors[0])

@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import strip_tags
 
-from destinations import breaker, changes, delivery, queries, trace
+from destinations import breaker, changes, delivery, outgoing, queries, trace
 from destinations.models import Delivery, Destination, State
 from destinations.platforms.base import Outcome, Response, Result
 from destinations.sandbox.server import Sandbox, running_sandbox
@@ -107,14 +107,14 @@ def test_one_event_that_breaks_the_platform_does_not_keep_it_shut(
     hook = make_destination("webhook", event_mode="everything", breaker_since=timezone.now(), failures=9)
     owe("poison")
     owe("fine")
-    sent = delivery.outgoing.send
+    sent = outgoing.send
 
     def send(destination: Destination, request: Any) -> Any:
         if request.items[0].event_id == "poison":
             return Response(status=500), 1
         return sent(destination, request)
 
-    monkeypatch.setattr(delivery.outgoing, "send", send)
+    monkeypatch.setattr(outgoing, "send", send)
     for _ in range(60):
         tick(hook)
         if hook.breaker_since is None:
@@ -146,7 +146,7 @@ def test_what_the_platform_repeats_of_secrets_and_persons_is_not_kept(
     owe("e1")
     said = f"Service temporarily unavailable for token {token} and ada@example.com"
     body = json.dumps({"error": {"message": said, "code": 2, "is_transient": True}}).encode()
-    monkeypatch.setattr(delivery.outgoing, "send", lambda *_: (Response(status=503, body=body), 1))
+    monkeypatch.setattr(outgoing, "send", lambda *_: (Response(status=503, body=body), 1))
     break_it(meta)
     assert "temporarily unavailable" in meta.breaker_detail
     kept = [meta.breaker_detail, *RoutingChange.objects.get(action="breaker").sentences]

@@ -10,7 +10,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from destinations import changes, delivery, platforms
+from destinations import changes, delivery, outgoing, platforms
 from destinations.models import Delivery, Destination, EventMode, Hold, LedgerEntry, State
 from destinations.platforms.base import Response
 from events.ingest import Sender, accept_batch
@@ -271,7 +271,7 @@ def test_deleting_can_send_first_what_waits(
     Destination.objects.filter(pk=waiting.pk).update(closing_at=timezone.now() - timedelta(minutes=1))
     assert changes.finish_closing() == 0, "one still waits"
     answer = Response(status=200, body=b'{"events_received": 1}')
-    monkeypatch.setattr(delivery.outgoing, "send", lambda *_: (answer, 3))
+    monkeypatch.setattr(outgoing, "send", lambda *_: (answer, 3))
     delivery.deliver_due(waiting.pk)
     assert Delivery.objects.get(destination=waiting).state == State.DELIVERED
     assert changes.finish_closing() == 1

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from destinations import breaker, delivery, http
+from destinations import breaker, delivery, http, pacing, sending
 from destinations.lanes import Lane
 from destinations.models import Attempt, Delivery, Destination, Hold, LaneSlot, State
 from destinations.platforms.base import Request, Response
@@ -100,7 +100,7 @@ def test_failures_in_a_row_do_not_outgrow_their_column(vendor: Any) -> None:
 def test_a_flip_in_mid_claim_stops_what_has_not_been_sent(
     vendor: Any, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    monkeypatch.setattr(delivery, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(sending, "LOOK_SECONDS", 0.0)
     hook = make_destination("webhook", event_mode="everything")
     owe(hook, 10)
 
@@ -197,7 +197,7 @@ def test_a_bad_row_is_found_though_the_rate_limit_allows_one_request_a_claim(
 
     seen = vendor(answer)
     allowed: list[int] = []
-    monkeypatch.setattr(delivery.pacing, "wait", lambda *_: 0 if allowed and allowed.pop() else 7.5)
+    monkeypatch.setattr(pacing, "wait", lambda *_: 0 if allowed and allowed.pop() else 7.5)
     for _ in range(12):
         allowed.append(1)
         Destination.objects.filter(pk=meta.pk).update(backoff_until=None)

@@ -10,9 +10,11 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from destinations import platforms
-from destinations.management.commands.platform_docs import age, differing, identity, overview, pages, size, table
+from destinations.management.commands.platform_docs import differing
+from destinations.platform_pages import age, overview, pages, size, table
 from destinations.platforms._names import NAMES
 from destinations.platforms.base import Platform
+from destinations.sent_identity import identity
 
 PAGES = pages()
 each_platform = pytest.mark.parametrize(

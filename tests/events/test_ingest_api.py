@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg.errors import DeadlockDetected
 
-from events import storing
+from events import storing, writing
 from events.api import authentication, views
 from events.models import ApiKey, Event, IngestBatch, RejectedEvent
 from routing import snapshot
@@ -152,7 +152,7 @@ def test_errors_are_problems_with_a_code(send: Any, status: int, code: str) -> N
 
 def test_a_database_that_is_away_is_503_with_retry_after() -> None:
     key = make_key()
-    with patch("events.storing._store", side_effect=OperationalError("gone")):
+    with patch("events.storing.write", side_effect=OperationalError("gone")):
         response = post([event()], key)
     assert (response.status_code, response.json()["code"], response["Retry-After"]) == (503, "not_stored", "2")
 
@@ -250,7 +250,7 @@ def test_ingest_costs_the_same_queries_for_one_event_and_a_hundred(django_assert
     snapshot.forget()  # as if the changes above were committed
     post([event()], key)  # snapshot, key and last use are known now
     for count in (1, 100):
-        with patch("events.storing._insert", wraps=storing._insert) as insert, django_assert_num_queries(0):
+        with patch("events.writing._insert", wraps=writing._insert) as insert, django_assert_num_queries(0):
             assert post([event() for _ in range(count)], key).json()["accepted"] == count
         assert insert.call_count == 1, "one statement, past Django's cursor"
 
@@ -304,6 +304,6 @@ def test_a_chunked_body_is_read(key: str) -> None:
 def test_a_deadlock_is_a_race_and_is_tried_again(key: str) -> None:
     deadlock = OperationalError("deadlock detected")
     deadlock.__cause__ = DeadlockDetected()
-    real = storing._store
-    with patch("events.storing._store", side_effect=[deadlock, DEFAULT], wraps=real):
+    real = storing.write
+    with patch("events.storing.write", side_effect=[deadlock, DEFAULT], wraps=real):
         assert post([event()], key).status_code == 202

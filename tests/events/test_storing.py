@@ -11,7 +11,7 @@ from unittest.mock import patch
 import pytest
 from django.db import DataError, OperationalError, connection, connections, transaction
 
-from events import storing
+from events import storing, writing
 from events.contract import Accepted, Rejected
 from events.models import Event, IngestBatch, RejectedEvent
 from events.storing import Batch, store
@@ -40,7 +40,7 @@ def fresh(one: Batch) -> list[str]:
 @pytest.fixture(params=["insert", "copy"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     if request.param == "copy":
-        monkeypatch.setattr(storing, "MOST_INSERTED", -1)
+        monkeypatch.setattr(writing, "MOST_INSERTED", -1)
     return str(request.param)
 
 
@@ -90,7 +90,7 @@ def test_one_batch_that_cannot_be_stored_does_not_take_the_others_with_it(way: s
 
 def test_many_threads_get_each_their_own_answer() -> None:
     """More requests than a group holds, ids in common, and a slow first group so that the others gather."""
-    real, calls = storing._store, []
+    real, calls = storing.write, []
 
     def slow(group: Any) -> None:
         calls.append(len(group))
@@ -108,7 +108,7 @@ def test_many_threads_get_each_their_own_answer() -> None:
         finally:
             connections.close_all()
 
-    with patch("events.storing._store", side_effect=slow):
+    with patch("events.storing.write", side_effect=slow):
         threads = [threading.Thread(target=run, args=(one,)) for one in batches]
         threads[0].start()
         assert first_is_in.wait(5), "the writer takes up the first batch while there is no other"
@@ -130,18 +130,18 @@ def test_many_threads_get_each_their_own_answer() -> None:
 
 def test_an_error_reaches_everyone_who_waited_and_the_next_one_can_store() -> None:
     group = [batch("a"), batch("b")]
-    with patch("events.storing._store", side_effect=OperationalError("gone")) as tried:
+    with patch("events.storing.write", side_effect=OperationalError("gone")) as tried:
         storing._settle(group)
         assert tried.call_count == 1, "a database that is away is not asked once for each"
     assert [type(one.error) for one in group] == [OperationalError] * 2
-    with patch("events.storing._store", side_effect=DataError("?")), pytest.raises(DataError):
+    with patch("events.storing.write", side_effect=DataError("?")), pytest.raises(DataError):
         store(batch("c"))
     store(batch("d"))
     assert Event.objects.get().event_id == "d"
 
 
 def test_whatever_happens_to_a_group_the_writer_goes_on() -> None:
-    with patch("events.storing._store", side_effect=SystemExit), pytest.raises(storing.NotSettledError):
+    with patch("events.storing.write", side_effect=SystemExit), pytest.raises(storing.NotSettledError):
         store(batch("a"))
     store(batch("b"))
     assert Event.objects.get().event_id == "b"

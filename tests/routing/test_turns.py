@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from destinations import delivery, queue, standing
+from destinations import delivery, pacing, queue, standing
 from destinations.models import Delivery, Destination
 from events.ingest import Sender, accept_batch
 from events.models import IngestBatch, Source
@@ -138,7 +138,7 @@ def test_what_is_given_back_keeps_its_turn(monkeypatch: pytest.MonkeyPatch, sett
     send(quiet, "quiet", 3)
     dispatch.route_due()
     before = dict(Delivery.objects.filter(destination=hubspot).values_list("pk", "due_at"))
-    monkeypatch.setattr(delivery.pacing, "wait", lambda *_: 1.0)
+    monkeypatch.setattr(pacing, "wait", lambda *_: 1.0)
     assert delivery.deliver_once(hubspot.pk)
     assert dict(Delivery.objects.filter(destination=hubspot).values_list("pk", "due_at")) == before
     assert claimed(hubspot, 300)["quiet"] == 3, "within the next claims, as if nobody had claimed them"

@@ -176,7 +176,7 @@ def test_every_token_error(code: str) -> None:
     [
         (200, b"<html>", RETRY), (200, {}, RETRY), (200, {"access_token": 7}, RETRY),
         (200, {"access_token": ""}, RETRY),
-        (429, b"", RETRY), (500, {"error": "internal_failure"}, RETRY), (503, b"<html>", RETRY),
+        (302, b"", RETRY), (429, b"", RETRY), (500, {"error": "internal_failure"}, RETRY), (503, b"<html>", RETRY),
         (400, b"", CONFIGURE), (401, {"error": "unheard_of"}, CONFIGURE), (403, [], CONFIGURE),
     ],
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from datetime import UTC, datetime
 from typing import Any
@@ -112,7 +113,7 @@ def claims(**changes: Any) -> dict[str, Any]:
 
 def signed(**changes: Any) -> str:
     """An assertion of an account whose key the double cannot know, signed with that of the example."""
-    return jwt.encode(claims(**changes), bigquery.json.loads(SERVICE_ACCOUNT)["private_key"], algorithm="RS256")
+    return jwt.encode(claims(**changes), json.loads(SERVICE_ACCOUNT)["private_key"], algorithm="RS256")
 
 
 def test_a_token_for_an_assertion(sandbox: Sandbox) -> None:
