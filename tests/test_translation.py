@@ -149,12 +149,7 @@ def names(patterns: list[URLPattern]) -> Iterator[str]:
         yield pattern.name
 
 
-NOT_YET = pytest.mark.xfail(reason="texts of destinations are not marked yet", strict=True)
-
-
-@pytest.mark.parametrize(
-    "app", [pytest.param("routing", marks=NOT_YET), pytest.param("destinations", marks=NOT_YET), "events"]
-)
+@pytest.mark.parametrize("app", ["routing", "destinations", "events"])
 def test_every_text_is_marked(app: str, reader: Client, pages: dict[str, str], pseudo: None) -> None:  # noqa: F811
     wrong = []
     for name, address in pages.items():
