@@ -157,10 +157,11 @@ def test_a_database_that_is_away_is_503_with_retry_after() -> None:
     assert (response.status_code, response.json()["code"], response["Retry-After"]) == (503, "not_stored", "2")
 
 
-def test_a_database_that_is_away_while_the_key_is_looked_up_is_503_too() -> None:
+@pytest.mark.parametrize("headers", [{}, {"origin": "https://app.example.com"}])
+def test_a_database_that_is_away_while_the_key_is_looked_up_is_503_too(headers: dict[str, str]) -> None:
     key = make_key()
     with patch("events.api.authentication.ApiKey.objects.filter", side_effect=OperationalError("gone")):
-        response = post([event()], key)
+        response = post([event()], key, headers=headers)
     assert (response.status_code, response.json()["code"], response["Retry-After"]) == (503, "not_stored", "2")
 
 
