@@ -195,7 +195,9 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
 }
 
-LANGUAGE_CODE = "en"
+# One language for all: half a translation beside English would be worse than none.
+LANGUAGE_CODE = env.read_text("LANGUAGE_CODE", "en")
+LOCALE_PATHS = [BASE_DIR / "locale"]
 TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = True
