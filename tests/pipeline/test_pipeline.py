@@ -209,7 +209,7 @@ def test_a_backfill_goes_on_where_it_was_killed_and_live_events_go_first(stack: 
         assert stack.send(many(f"backfill-{n}", 100))[0] == 202
     stack.until(stack.is_settled, "nothing of it goes to Meta")
     switch(stack, tmp_path, "SignUp", "Meta", True)
-    asked = ("replay", "--destination", "Meta", "--missed", "--event", "SignUp", "--reason", "", "--rate", "80")
+    asked = ("replay", "--destination", "Meta", "--missed", "--event", "SignUp", "--reason", "", "--rate", "25")
     stack.manage(*asked, "--from", str(stack.sql("SELECT min(received_at) FROM events_event"
                  " WHERE event_id LIKE 'backfill-%%'")[0][0].isoformat()))  # fmt: skip
     state = "SELECT state, moved FROM destinations_replay ORDER BY id DESC LIMIT 1"
