@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from events.models import CanonicalEvent, RejectedEvent, Source, Stage
+from trackstack_site.wording import NameSelect
 
 ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:\d{1,5})?")
 """scheme://host[:port], as browsers send it: no path, no trailing slash."""
@@ -124,7 +125,7 @@ class EventForm(forms.ModelForm):
             ),
         }
         widgets = {
-            "stage": forms.Select({"translate": "no"}),
+            "stage": NameSelect(),
             **{name: forms.Textarea({"rows": 2}) for name in ("description", "when_to_fire", "avoid")},
         }
 
@@ -141,7 +142,7 @@ class RegisterForm(EventForm):
         label=gettext_lazy("Stage"),
         queryset=Stage.objects.all(),
         empty_label=None,
-        widget=forms.Select({"translate": "no"}),
+        widget=NameSelect(),
     )
     field_order = ("name", "stage", "description", "routing_class", "when_to_fire", "avoid")
 
@@ -151,7 +152,7 @@ class RejectedFilter(forms.Form):
     source = forms.ModelChoiceField(
         label=gettext_lazy("Source"),
         queryset=Source.objects.all(),
-        widget=forms.Select({"translate": "no"}),
+        widget=NameSelect(),
         required=False,
         empty_label=gettext_lazy("Every source"),
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db.models import Q
-from django.utils import timezone, translation
+from django.utils import timezone
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.authentication import BaseAuthentication
@@ -23,6 +23,7 @@ from events.api.problems import Problem
 from routing import config, snapshot, toggles
 from routing.models import ConfigToken
 from trackstack_site.guard import key_of
+from trackstack_site.wording import in_english
 
 SCHEME = "tsc_"
 MAX_BYTES = 2 * 1024 * 1024
@@ -116,7 +117,7 @@ class ConfigView(APIView):
 
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
         """Programs read the answers: they are in English, whatever a request says it accepts."""
-        with translation.override(None):  # type: ignore[arg-type]
+        with in_english():
             return super().dispatch(request, *args, **kwargs)
 
     @extend_schema(

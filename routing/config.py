@@ -22,6 +22,7 @@ from routing import sentences, snapshot, toggles
 from routing.models import Route, RoutingChange
 from routing.policy import DestinationRule, Mode
 from routing.snapshot import Snapshot
+from trackstack_site.wording import in_english
 
 LONGEST = {
     "native_names": Route._meta.get_field("native_name").max_length or 0,
@@ -186,7 +187,7 @@ def apply(wanted: Document, *, seen: int | None = None, user: Any = None, actor:
         if seen is not None and seen != state.version:
             raise toggles.StaleError(_("The routing was changed meanwhile."))
         made = []
-        with sentences.as_kept():
+        with in_english():
             note = _("Configuration file")
         for change in plan(wanted, state):
             entry = toggles.apply(

@@ -23,6 +23,7 @@ from destinations.models import DeliveryMinute, Destination, Span
 from routing import sentences as said
 from routing import toggles
 from routing.models import RoutingChange
+from trackstack_site.wording import in_english
 
 PAGE_SIZE = 50
 ROUTING = ("toggle", "mode", "mapping")
@@ -173,7 +174,7 @@ def roll_back(
     toggles.ToggleError.
     """
     made = []
-    with said.as_kept():
+    with in_english():
         note = note or gettext("Back to version %(version)s") % {"version": version}
     with transaction.atomic():
         for number, net in enumerate(way_back(version, destination_pk)):

@@ -20,8 +20,8 @@ from django.utils.translation import gettext as _
 
 from destinations.models import Destination
 from routing import draft_diff, drafts, snapshot, telling, toggles
-from routing import sentences as said
 from routing.models import Draft, DraftChange, DraftField, DraftState
+from trackstack_site.wording import in_english
 
 log = logging.getLogger(__name__)
 
@@ -266,7 +266,7 @@ def _publish(draft: Draft, user: Any) -> None:
     rows = Destination.objects.present().select_for_update(of=("self",)).filter(pk__in=wanted).order_by("pk")
     destinations = list(rows)
     _check_conflicts(draft, changes)
-    with said.as_kept():
+    with in_english():
         note = draft.note or _("Draft %(pk)d") % {"pk": draft.pk}
     group = toggles.Group()
     sentences: list[str] = []

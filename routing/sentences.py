@@ -2,18 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
-
-from django.utils import translation
 from django.utils.translation import gettext as _
 
 from routing.policy import mode_label
-
-
-def as_kept() -> AbstractContextManager[None]:
-    """For what is stored in the history: in English, as it stands in the code, since its readers have languages of
-    their own."""
-    return translation.override(None)  # type: ignore[arg-type]
 
 
 def mode(destination: str, before: str, after: str) -> str:

@@ -18,6 +18,7 @@ from routing import sentences as said
 from routing import snapshot
 from routing.models import Route, RoutingChange, RoutingVersion
 from routing.policy import DestinationRule, EventRule, Mode, carries, selects
+from trackstack_site.wording import in_english
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
@@ -161,7 +162,7 @@ def apply(
             for event, old, value in _set_native(destination, routes, column, values or {}, touched):
                 before.setdefault(column, {})[event] = old
                 after.setdefault(column, {})[event] = value
-                with said.as_kept():
+                with in_english():
                     sentences.append(said.native(column, destination.name, event, old, value))
         if not sentences and not touched:
             return None
@@ -207,7 +208,7 @@ def _locked(asked: Destination, seen: int | None) -> tuple[Destination, int]:
 def _kept_sentences(
     destination: Destination, before: DestinationRule, after: DestinationRule, change: Diff
 ) -> list[str]:
-    with said.as_kept():
+    with in_english():
         mode = [said.mode(destination.name, before.mode, after.mode)] if after.mode != before.mode else []
         added = [switched_on(after, name) for name in change.added]
         return [*mode, *added, *(said.stops(destination.name, name) for name in change.removed)]
@@ -343,7 +344,7 @@ def set_enabled(destination: Destination, is_enabled: bool, **who: Any) -> Routi
             .update(is_enabled=is_enabled)
         ):
             return None
-        with said.as_kept():
+        with in_english():
             text = _("%(destination)s is switched on") if is_enabled else _("%(destination)s is switched off")
         return record_destination_change(destination, "enabled", [text % {"destination": destination.name}], **who)
 
@@ -361,7 +362,7 @@ def set_hold(destination: Destination, hold: Hold, detail: str = "", **who: Any)
             .update(hold=hold, hold_detail=detail, held_at=held_at)
         ):
             return None
-        with said.as_kept():
+        with in_english():
             if not hold:
                 text = _("%(destination)s is resumed")
             elif hold == Hold.PAUSED:

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from destinations import reasons
 from destinations.models import Destination, LedgerState
 from events.models import CanonicalEvent
-from routing import charts, drafts, impact, looks, sentences, snapshot, toggles
+from routing import charts, drafts, impact, looks, snapshot, toggles
 from routing import matrix as model
 from routing import matrix_html as html
 from routing.forms import Asked, MappingForm, parse_set
@@ -27,6 +27,7 @@ from routing.snapshot import Snapshot
 from routing.swaps import column_swaps, gather, in_dialog, refused, rights, seven_days, stage_infos
 from routing.toasts import last_change, toast_of
 from trackstack_site.guard import key_of
+from trackstack_site.wording import in_english
 
 View = Callable[..., HttpResponse]
 SENT_DAYS = 7
@@ -290,7 +291,7 @@ def undo(request: HttpRequest) -> HttpResponse:
     on = dict.fromkeys(after.get("selected", ()), False) | dict.fromkeys(before.get("selected", ()), True)
     asked = Asked(destination_id=destination.pk, mode=before.get("mode"), on=on, text="")
     rule = state.rules[destination.pk]
-    with sentences.as_kept():
+    with in_english():
         note = _("Undo")
     try:
         undone = toggles.apply(

@@ -19,6 +19,7 @@ from routing import api, config, impact, snapshot, toggles
 from routing.models import ConfigToken
 from routing.views import may
 from trackstack_site.guard import needs
+from trackstack_site.wording import NameSelect
 
 
 class TokenForm(forms.Form):
@@ -30,10 +31,16 @@ class TokenForm(forms.Form):
 
 class CopyForm(forms.Form):
     source = forms.ModelChoiceField(
-        label=gettext_lazy("From"), queryset=Destination.objects.none(), empty_label=gettext_lazy("Choose…")
+        label=gettext_lazy("From"),
+        queryset=Destination.objects.none(),
+        empty_label=gettext_lazy("Choose…"),
+        widget=NameSelect(),
     )
     target = forms.ModelChoiceField(
-        label=gettext_lazy("To"), queryset=Destination.objects.none(), empty_label=gettext_lazy("Choose…")
+        label=gettext_lazy("To"),
+        queryset=Destination.objects.none(),
+        empty_label=gettext_lazy("Choose…"),
+        widget=NameSelect(),
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -41,7 +48,6 @@ class CopyForm(forms.Form):
         rows = Destination.objects.present().defer("settings", "secrets").order_by("name")
         sent = rows.exclude(pk__in=[row.pk for row in rows if row.platform.is_builtin])
         for name in ("source", "target"):
-            self.fields[name].widget.attrs["translate"] = "no"
             self.fields[name].queryset = sent  # type: ignore[attr-defined]
 
     def clean(self) -> dict[str, Any]:

@@ -11,10 +11,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_http_methods
 
-from routing import csv_exchange, impact, looks, matrix, sentences, snapshot
+from routing import csv_exchange, impact, looks, matrix, snapshot
 from routing.forms import ImportForm
 from routing.views import in_dialog, may
 from trackstack_site.guard import key_of
+from trackstack_site.wording import in_english
 
 LONGEST_FILTER = 200
 
@@ -84,7 +85,7 @@ def _show(request: HttpRequest, text: str) -> HttpResponse:
 
 
 def _import(request: HttpRequest, text: str) -> HttpResponse:
-    with sentences.as_kept():
+    with in_english():
         note = _("CSV import")
     try:
         changes = csv_exchange.import_csv(

@@ -20,6 +20,7 @@ from routing import draft_diff, drafts, publishing, snapshot, swaps, toasts, tog
 from routing.models import Draft, DraftChange, DraftState, RoutingChange
 from routing.views import may
 from trackstack_site.guard import key_of
+from trackstack_site.wording import NameSelect
 
 SHOWN_DAYS = 30
 MOST_SHOWN = 50
@@ -60,7 +61,7 @@ class ReviewerForm(forms.Form):
         queryset=None,
         required=False,
         empty_label=gettext_lazy("Choose…"),
-        widget=forms.Select({"translate": "no"}),
+        widget=NameSelect(),
     )
 
     def __init__(self, *args: Any, author: Any, **kwargs: Any) -> None:

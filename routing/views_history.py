@@ -18,6 +18,7 @@ from routing import history, impact, snapshot, toggles
 from routing.models import Draft, RoutingChange
 from routing.views import may
 from trackstack_site.guard import key_of
+from trackstack_site.wording import NameSelect
 
 
 class HistoryFilter(forms.Form):
@@ -26,7 +27,7 @@ class HistoryFilter(forms.Form):
         queryset=Destination.objects.defer("settings", "secrets"),
         required=False,
         empty_label=_("Every destination"),
-        widget=forms.Select({"translate": "no"}),
+        widget=NameSelect(),
     )
     actor = forms.CharField(label=_("Who"), required=False, max_length=150)
     event = forms.CharField(label=_("Event"), required=False, max_length=64)
