@@ -100,13 +100,14 @@ def entry(
         rule.id: (rule, decision)
         for rule, decision in state.fan_out(event.source_id, event.name, consent, occurred_ms, now_ms)
     }
-    lanes = [*found["destinations"], *_not_asked(found, now)]
+    told = [*found["destinations"], *_not_asked(found, now)]
+    lanes = [_lane(lane, event, now.get(lane["destination_id"]), answers, may, here) for lane in told]
     return shown | {
         "elsewhere": [lane for lane in lanes if lane["state"] != "delivered"],
         "arrivals": sum(lane["state"] == "delivered" for lane in lanes),
         "payload": pretty(event.payload),
         "consents": consents(event, source),
-        "lanes": [_lane(lane, event, now.get(lane["destination_id"]), answers, may, here) for lane in lanes],
+        "lanes": lanes,
     }
 
 

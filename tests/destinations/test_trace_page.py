@@ -133,7 +133,7 @@ def test_a_line_leads_to_what_did_not_arrive() -> None:
     html = look()
     one = Event.objects.get(event_id="e1")
     assert "Delivered to 2 of 3 destinations." in html, "the built-in warehouse has it too"
-    assert f'href="#lane-{one.pk}-{analytics.pk}"' in html
+    assert f'href="#lane-{one.pk}-{analytics.pk}">Analytics</a> (skipped).' in html
     assert f'id="lane-{one.pk}-{analytics.pk}"' in html
     assert f'href="#lane-{one.pk}-{pixel.pk}"' not in html
     assert "Payload as sent" not in lane(html, "Analytics"), "it was skipped on being built"
