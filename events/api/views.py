@@ -159,7 +159,7 @@ class EventsView(APIView):
         response = super().finalize_response(request, response, *args, **kwargs)
         origin = request.META.get("HTTP_ORIGIN", "")
         if origin:
-            # What `post` and `options` found out. Nothing is asked here: an error at this point has no handler any more.
+            # What `post` and `options` found out. Nothing is asked here, where an error has no handler any more.
             if self.allowed_origin:
                 response["Access-Control-Allow-Origin"] = self.allowed_origin
                 response["Access-Control-Expose-Headers"] = "x-trace-id, retry-after"
