@@ -27,9 +27,8 @@ from events.models import POSITION_BITS, POSITION_MASK, Source, event_pk
 from routing import snapshot
 from routing.models import RoutingChange
 from routing.snapshot import Snapshot
+from trackstack_site.moment_field import STAMP
 
-TIME = "%Y-%m-%dT%H:%M"
-"""Of a time in an address, as browsers write it."""
 SCAN_ROWS = 2000
 """Events looked at in one transaction."""
 ESTIMATE_ROWS = 20_000
@@ -264,5 +263,5 @@ def backfill_query(destination_id: int, platform: Platform, event: str = "") -> 
     """Query of the page that plans a backfill: the last days, within the age that the platform takes."""
     age = min(platform.max_age or timedelta(days=BACKFILL_DAYS), timedelta(days=BACKFILL_DAYS))
     since = timezone.now() - age + timedelta(minutes=5)  # or the first ones are too old by the time they are sent
-    values = {"kind": ReplayKind.MISSED.value, "destination": destination_id, "since": since.strftime(TIME)}
+    values = {"kind": ReplayKind.MISSED.value, "destination": destination_id, "since": since.strftime(STAMP)}
     return urlencode(values | ({"event": event} if event else {}))

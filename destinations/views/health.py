@@ -17,8 +17,7 @@ from destinations.health import Bin, Chart, Row
 from destinations.models import Delivery, State
 from destinations.views.observe import VIEW, trace_url
 from trackstack_site.guard import key_of, needs
-
-INPUT_TIME = "%Y-%m-%dT%H:%M:%S"
+from trackstack_site.moment_field import STAMP
 
 
 @require_GET
@@ -86,7 +85,7 @@ def _steps(chart: Chart, only: int | None) -> list[dict[str, Any]]:
 
 def deliveries_url(**filters: Any) -> str:
     query = {
-        name: value.strftime(INPUT_TIME) if hasattr(value, "strftime") else value
+        name: value.strftime(STAMP) if hasattr(value, "strftime") else value
         for name, value in filters.items()
         if value is not None
     }

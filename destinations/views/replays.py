@@ -16,6 +16,7 @@ from destinations import replay_plan, replays
 from destinations.forms_replay import ReplayForm
 from destinations.models import MAX_DESTINATION_ID, Delivery, Destination, Replay, ReplayKind, ReplayState, State
 from trackstack_site.guard import key_of, needs
+from trackstack_site.moment_field import STAMP
 
 VIEW = "destinations.view_replay"
 START = "destinations.add_replay"
@@ -128,8 +129,8 @@ def _filter(replay: Replay) -> dict[str, Any]:
         "destination": replay.destination_id,
         "event": replay.event,
         "source": replay.source_id,
-        "since": replay.since.strftime(replay_plan.TIME) if replay.since else "",
-        "until": replay.until.strftime(replay_plan.TIME) if replay.until else "",
+        "since": replay.since.strftime(STAMP) if replay.since else "",
+        "until": replay.until.strftime(STAMP) if replay.until else "",
     }
     return {name: value for name, value in values.items() if value}
 

@@ -40,6 +40,7 @@ def index(request: HttpRequest) -> HttpResponse:
         "older": f"?{urlencode({**kept, 'before': older})}" if older else "",
         "newest": f"?{urlencode(kept)}" if before else "",
         "is_filtered": bool(kept),
+        "is_lost": bool(before) and key_of(before) is None,
     }
     return render(request, "events/rejected.html", context)
 
