@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
-from destinations import queries, reasons
+from destinations import causes, queries, reasons
 from destinations import trace as tracing
 from destinations.forms import DeliveryFilter
 from destinations.models import Attempt, Delivery, Destination, State
@@ -141,7 +141,12 @@ def dead_letters(request: HttpRequest) -> HttpResponse:
                 "group": group,
                 "destination": tracing.name_of(group.destination_id, destination),
                 "label": reasons.label(group.reason),
-                "mender": reasons.mender(group.reason),
+                "mender": causes.mender(
+                    group.reason,
+                    group.detail,
+                    sample.event.payload if sample else None,
+                    destination.platform_key if destination else "",
+                ),
                 "sentence": tracing.explain(group.reason, event, group.destination_id, destination),
                 "sample": sample.event if sample else None,
                 "trace_url": trace_url(sample.event.event_id) if sample else "",
