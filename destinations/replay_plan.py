@@ -117,7 +117,8 @@ SELECT e.id, e.name, (e.received_at AT TIME ZONE 'UTC')::date, w.state, w.reason
     round(extract(epoch FROM e.occurred_at) * 1000)::bigint, e.payload->>'consent', false
 FROM destinations_delivery w JOIN events_event e ON e.id = w.event_id
 WHERE w.destination_id = %(destination)s AND w.state = 4 AND w.id >= %(low)s AND w.id < %(high)s
-    AND (%(reason)s = '' OR w.reason = %(reason)s) AND (%(detail)s = '' OR CASE WHEN %(is_folded)s THEN {folded} ELSE w.detail END = %(detail)s)
+    AND (%(reason)s = '' OR w.reason = %(reason)s)
+    AND (%(detail)s = '' OR CASE WHEN %(is_folded)s THEN {folded} ELSE w.detail END = %(detail)s)
     AND (%(only)s::bigint[] = '{{}}' OR w.id = ANY(%(only)s::bigint[]))
     AND {matches}
 ORDER BY w.id LIMIT %(limit)s {lock}

@@ -16,7 +16,7 @@ from tests.logins import client_with
 
 SAID = {
     "TikTok 40002: Batch.0.action_source: unknown": "TikTok 40002: Batch.*.action_source: unknown",
-    "Google Ads 400 /events/events/49/x (events.events[49].x)": "Google Ads 400 /events/events/*/x (events.events[*].x)",
+    "Google 400 /events/events/49/x (events.events[49].x)": "Google 400 /events/events/*/x (events.events[*].x)",
     "Pinterest 400, code 4196: /data/0/3/x": "Pinterest 400, code 4196: /data/*/*/x",
     "Meta error 100/2804019: value 12.50 is no number": "Meta error 100/2804019: value 12.50 is no number",
     "Out of range: 3.": "Out of range: 3.",
