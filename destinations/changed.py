@@ -20,6 +20,8 @@ from trackstack_site.templatetags.figures import duration, percent, thousands
 from trackstack_site.wording import followed
 
 MOST = 3
+NAMED = 3
+"""Destinations that a sentence about many names."""
 FAILURES = 3
 """Failed requests in a row that are more than a hiccup."""
 
@@ -80,13 +82,26 @@ def _failing(rows: Iterable[Row], now: datetime) -> Iterator[Sentence]:
 
 
 def _died(rows: Iterable[Row]) -> Iterator[Sentence]:
-    for row in sorted(_sent(rows), key=lambda row: row.hour.dead, reverse=True):
-        if row.hour.dead:
-            subject = ngettext(
-                "%(count)s delivery to %(destination)s", "%(count)s deliveries to %(destination)s", row.hour.dead
-            ) % {"count": thousands(row.hour.dead), "destination": row.destination.name}
-            rest = ngettext("died in the last hour.", "died in the last hour.", row.hour.dead)
-            yield Sentence("bad", subject, rest, _deliveries(row, State.DEAD), is_named=False)
+    """One sentence, however many destinations it was: often they share the cause, and Dead letters has each."""
+    died = sorted((row for row in _sent(rows) if row.hour.dead), key=lambda row: row.hour.dead, reverse=True)
+    if not died:
+        return
+    number = sum(row.hour.dead for row in died)
+    if len(died) == 1:
+        subject = ngettext(
+            "%(count)s delivery to %(destination)s", "%(count)s deliveries to %(destination)s", number
+        ) % {"count": thousands(number), "destination": died[0].destination.name}
+        rest = ngettext("died in the last hour.", "died in the last hour.", number)
+        yield Sentence("bad", subject, rest, _deliveries(died[0], State.DEAD), is_named=False)
+        return
+    subject = _("%(count)s deliveries to %(destinations)d destinations")
+    subject %= {"count": thousands(number), "destinations": len(died)}
+    names = [row.destination.name for row in died[:NAMED]]
+    if len(died) > NAMED:
+        rest = _("died in the last hour, most of them to %(names)s.") % {"names": ", ".join(names)}
+    else:
+        rest = _("died in the last hour: %(names)s.") % {"names": ", ".join(names)}
+    yield Sentence("bad", subject, rest, reverse("destinations:dead_letters"), is_named=False)
 
 
 def _silent(rows: Iterable[Row], silences: Sequence[Silence]) -> Iterator[Sentence]:

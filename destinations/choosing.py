@@ -54,10 +54,13 @@ class Chosen(msgspec.Struct, frozen=True, kw_only=True):
         return self.pick is Pick.REAL
 
 
-def choose(pick: Pick, name: str, *, text: str = "", source_id: int = 0, state: Snapshot, now: datetime) -> Chosen:
-    """name: of the sample or of the last real event; text: what was pasted. Raises NothingChosen."""
+def choose(
+    pick: Pick, name: str, *, text: str = "", source_id: int = 0, key: int = 0, state: Snapshot, now: datetime
+) -> Chosen:
+    """name: of the sample or of the last real event; text: what was pasted; key: of a real event of that name, instead
+    of the last one. Raises NothingChosen."""
     if pick is Pick.REAL:
-        return _last_real(name)
+        return _real(name, key)
     if pick is Pick.PASTED:
         return _pasted(text, source_id, state, now)
     rule = state.events.get(name)
@@ -65,8 +68,8 @@ def choose(pick: Pick, name: str, *, text: str = "", source_id: int = 0, state: 
     return _parsed(Pick.SAMPLE, body, source_id, state, now)
 
 
-def _last_real(name: str) -> Chosen:
-    event = recent.last_of(name)
+def _real(name: str, key: int) -> Chosen:
+    event = (Event.objects.filter(pk=key, name=name).first() if key else None) or recent.last_of(name)
     if event is None:
         raise NothingChosen(
             _("None of the newest %(count)s events is a %(event)s. Take the sample, or paste one.")

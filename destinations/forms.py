@@ -15,6 +15,7 @@ from destinations.models import Destination, State
 from destinations.platforms.base import Field, Platform, Result
 from events import lookup
 from events.models import Source
+from trackstack_site.moment_field import MomentField
 from trackstack_site.wording import NameCheckboxes, NameSelect, quoted
 
 PREFIX = "field_"
@@ -202,12 +203,8 @@ class DeliveryFilter(forms.Form):
         empty_label=_("Every source"),
         widget=NameSelect,
     )
-    since = forms.DateTimeField(
-        label=_("From (UTC)"), required=False, widget=forms.DateTimeInput({"type": "datetime-local"}, "%Y-%m-%dT%H:%M")
-    )
-    until = forms.DateTimeField(
-        label=_("To (UTC)"), required=False, widget=forms.DateTimeInput({"type": "datetime-local"}, "%Y-%m-%dT%H:%M")
-    )
+    since = MomentField(_("From ({zone})"))
+    until = MomentField(_("To ({zone})"))
     reason = forms.CharField(required=False, max_length=32, widget=forms.HiddenInput)
     detail = forms.CharField(required=False, max_length=400, strip=False, widget=forms.HiddenInput)
 
@@ -231,12 +228,8 @@ class AttemptFilter(forms.Form):
         choices=[("", _("Every outcome")), ("failed", _("Not taken")), *((one.value, one.value) for one in Result)],
     )
     status = forms.IntegerField(label=_("HTTP status"), required=False, min_value=100, max_value=599)
-    since = forms.DateTimeField(
-        label=_("From (UTC)"), required=False, widget=forms.DateTimeInput({"type": "datetime-local"}, "%Y-%m-%dT%H:%M")
-    )
-    until = forms.DateTimeField(
-        label=_("To (UTC)"), required=False, widget=forms.DateTimeInput({"type": "datetime-local"}, "%Y-%m-%dT%H:%M")
-    )
+    since = MomentField(_("From ({zone})"))
+    until = MomentField(_("To ({zone})"))
 
 
 class LiveFilter(forms.Form):

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from destinations.choosing import MAX_PASTED, Chosen, NothingChosen, Pick, choose
 from routing.snapshot import Snapshot
+from trackstack_site.guard import key_of
 from trackstack_site.wording import NameCheckboxes, NameSelect
 
 FIRST_CHOICE = "SignUp"
@@ -21,6 +22,8 @@ PICKS = {
     Pick.REAL: _("The last one received, its person masked"),
     Pick.PASTED: _("JSON that I paste"),
 }
+
+CAME_FROM = _("The one you came from, its person masked")
 
 
 class TryForm(forms.Form):
@@ -42,6 +45,8 @@ class TryForm(forms.Form):
         help_text=_("One event, as product code sends it. It is not stored."),
     )
     source = forms.ChoiceField(label=_("As if sent by"), required=False, widget=NameSelect)
+    key = forms.CharField(required=False, max_length=19, widget=forms.HiddenInput)
+    """Of the real event that somebody came from, to be tried out instead of the last one of its name."""
 
     def __init__(self, state: Snapshot, *args: Any, may_see_events: bool, **kwargs: Any) -> None:
         super().__init__(*args, auto_id="id_try_%s", **kwargs)  # it stands beside other forms
@@ -50,6 +55,10 @@ class TryForm(forms.Form):
         self.fields["pick"].choices = [
             (pick.value, label) for pick, label in PICKS.items() if may_see_events or pick is not Pick.REAL
         ]
+        if may_see_events and self["key"].value():
+            self.fields["pick"].choices = [
+                (pick, CAME_FROM if pick == Pick.REAL else label) for pick, label in self.fields["pick"].choices
+            ]
         self.fields["event"].choices = by_stage(state)
         self.fields["event"].initial = FIRST_CHOICE if FIRST_CHOICE in state.events else next(iter(state.events), "")
         sources = [(str(source.id), source.name) for source in state.sources.values()]
@@ -76,6 +85,7 @@ class TryForm(forms.Form):
                 data["event"],
                 text=data["text"],
                 source_id=int(data.get("source") or first),
+                key=key_of(data["key"]) or 0,
                 state=self.state,
                 now=now,
             )

@@ -11,10 +11,11 @@ from django.utils.translation import gettext_lazy as _
 
 from destinations import reasons
 from destinations.models import MAX_DESTINATION_ID, Destination, ReplayKind
-from destinations.replay_plan import TIME, Plan
+from destinations.replay_plan import Plan
 from destinations.replays import MOST_CHOSEN, RATES
 from events.models import Source
 from trackstack_site.guard import key_of
+from trackstack_site.moment_field import MomentField
 from trackstack_site.wording import NameSelect
 
 
@@ -40,12 +41,8 @@ class ReplayForm(forms.Form):
         empty_label=_("Every source"),
         widget=NameSelect,
     )
-    since = forms.DateTimeField(
-        label=_("Received from (UTC)"), required=False, widget=forms.DateTimeInput({"type": "datetime-local"}, TIME)
-    )
-    until = forms.DateTimeField(
-        label=_("Received before (UTC)"), required=False, widget=forms.DateTimeInput({"type": "datetime-local"}, TIME)
-    )
+    since = MomentField(_("Received from ({zone})"))
+    until = MomentField(_("Received before ({zone})"))
     rate = forms.TypedChoiceField(
         label=_("Speed"),
         coerce=int,

@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from psycopg.errors import QueryCanceled
 
-from destinations import waiting
+from destinations import causes, waiting
 from destinations.models import (
     Attempt,
     Delivery,
@@ -228,11 +228,15 @@ def filtered(rows: QuerySet[Delivery], filters: Mapping[str, Any]) -> QuerySet[D
         "destination": filters.get("destination"),
         "state": filters.get("state"),
         "reason": filters.get("reason"),
-        "detail": filters.get("detail"),
         "event__name": filters.get("event"),
         "event__source": filters.get("source"),
     }
     rows = rows.filter(**{name: value for name, value in exact.items() if value})
+    if detail := filters.get("detail"):
+        if causes.is_folded(detail):
+            rows = rows.alias(folded=causes.folded()).filter(folded=detail)
+        else:
+            rows = rows.filter(detail=detail)
     if event_id := filters.get("event_id"):
         # The deliveries of an event are a range of keys; the column itself has no index.
         wanted = Q(pk__in=())
@@ -286,13 +290,19 @@ def attempt_page(filters: Mapping[str, Any], before: int | None = None) -> Attem
 
 # --- Dead letters ----------------------------------------------------------------------------------------
 
-DEAD_GROUPS_SQL = """
-SELECT d.id, dead.reason, dead.detail, count(*), min(dead.settled_at), max(dead.settled_at), max(dead.id)
-FROM destinations_destination d, LATERAL (
-    SELECT w.id, w.reason, w.detail, w.settled_at FROM destinations_delivery w
-    WHERE w.destination_id = d.id AND w.state = 4 ORDER BY w.id DESC LIMIT %s
-) dead
-GROUP BY d.id, dead.reason, dead.detail ORDER BY count(*) DESC, d.id LIMIT 200
+# Folded after the first grouping: a pattern for each of what was said, not for each row.
+DEAD_GROUPS_SQL = f"""
+WITH said AS (
+    SELECT d.id, dead.reason, dead.detail, count(*) AS rows, min(dead.settled_at) AS first_at,
+        max(dead.settled_at) AS last_at, max(dead.id) AS sample
+    FROM destinations_destination d, LATERAL (
+        SELECT w.id, w.reason, w.detail, w.settled_at FROM destinations_delivery w
+        WHERE w.destination_id = d.id AND w.state = 4 ORDER BY w.id DESC LIMIT %s
+    ) dead
+    GROUP BY d.id, dead.reason, dead.detail
+)
+SELECT id, reason, {causes.folded_sql("detail")} AS cause, sum(rows)::bigint, min(first_at), max(last_at), max(sample)
+FROM said GROUP BY id, reason, cause ORDER BY sum(rows) DESC, id LIMIT 200
 """
 
 
@@ -300,6 +310,7 @@ class DeadGroup(NamedTuple):
     destination_id: int
     reason: str
     detail: str
+    """Positions folded, see `causes`."""
     count: int
     first_at: datetime
     last_at: datetime

@@ -19,7 +19,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from destinations import reasons
+from destinations import causes, reasons
 from destinations.models import DESTINATION_BITS, Destination, ReplayKind, State, delivery_pk
 from destinations.platforms.base import Platform
 from destinations.queries import CLOCK_SLACK, EARLIEST, LATEST, first_batch
@@ -27,9 +27,8 @@ from events.models import POSITION_BITS, POSITION_MASK, Source, event_pk
 from routing import snapshot
 from routing.models import RoutingChange
 from routing.snapshot import Snapshot
+from trackstack_site.moment_field import STAMP
 
-TIME = "%Y-%m-%dT%H:%M"
-"""Of a time in an address, as browsers write it."""
 SCAN_ROWS = 2000
 """Events looked at in one transaction."""
 ESTIMATE_ROWS = 20_000
@@ -118,7 +117,8 @@ SELECT e.id, e.name, (e.received_at AT TIME ZONE 'UTC')::date, w.state, w.reason
     round(extract(epoch FROM e.occurred_at) * 1000)::bigint, e.payload->>'consent', false
 FROM destinations_delivery w JOIN events_event e ON e.id = w.event_id
 WHERE w.destination_id = %(destination)s AND w.state = 4 AND w.id >= %(low)s AND w.id < %(high)s
-    AND (%(reason)s = '' OR w.reason = %(reason)s) AND (%(detail)s = '' OR w.detail = %(detail)s)
+    AND (%(reason)s = '' OR w.reason = %(reason)s)
+    AND (%(detail)s = '' OR CASE WHEN %(is_folded)s THEN {folded} ELSE w.detail END = %(detail)s)
     AND (%(only)s::bigint[] = '{{}}' OR w.id = ANY(%(only)s::bigint[]))
     AND {matches}
 ORDER BY w.id LIMIT %(limit)s {lock}
@@ -150,13 +150,18 @@ def look(plan: Plan, state: Snapshot, low: int, high: int, *, lock: bool) -> tup
     """What matches among the next events from `low` on, and the key to go on from."""
     values: dict[str, Any] = {
         "destination": plan.destination.pk, "event": plan.event, "reason": plan.reason, "detail": plan.detail,
+        "is_folded": causes.is_folded(plan.detail),
         "source": plan.source.pk if plan.source else None, "since": plan.since, "until": plan.until,
         "only": list(plan.only), "limit": SCAN_ROWS, "from": low, "to": high,
         "low": delivery_pk(low, 0), "high": delivery_pk(high, 0),
     }  # fmt: skip
     with connection.cursor() as cursor:
         if plan.kind == ReplayKind.DEAD:
-            sql = DEAD_SQL.format(matches=MATCHES, lock="FOR UPDATE OF w SKIP LOCKED" if lock else "")
+            sql = DEAD_SQL.format(
+                matches=MATCHES,
+                folded=causes.folded_sql("w.detail"),
+                lock="FOR UPDATE OF w SKIP LOCKED" if lock else "",
+            )
             cursor.execute(sql, values)
             rows = cursor.fetchall()
             beyond = rows[-1][0] + 1 if len(rows) == SCAN_ROWS else high
@@ -264,5 +269,5 @@ def backfill_query(destination_id: int, platform: Platform, event: str = "") -> 
     """Query of the page that plans a backfill: the last days, within the age that the platform takes."""
     age = min(platform.max_age or timedelta(days=BACKFILL_DAYS), timedelta(days=BACKFILL_DAYS))
     since = timezone.now() - age + timedelta(minutes=5)  # or the first ones are too old by the time they are sent
-    values = {"kind": ReplayKind.MISSED.value, "destination": destination_id, "since": since.strftime(TIME)}
+    values = {"kind": ReplayKind.MISSED.value, "destination": destination_id, "since": since.strftime(STAMP)}
     return urlencode(values | ({"event": event} if event else {}))

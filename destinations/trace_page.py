@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from destinations import dry_run, mends, reasons
+from destinations import causes, dry_run, mends, reasons
 from destinations.attempts import MORE
 from destinations.choosing import Chosen, Pick, accepted_of
 from destinations.masking import masked
@@ -169,7 +169,11 @@ def _lane(
         return shown
     rule = now[0]
     case = Case(event.name, event.source_id, rule.id, rule.name, rule.label, rule.platform, lane["delivery_id"], here)
-    return shown | _mended(lane, case, may)
+    mended = _mended(lane, case, may)
+    if mended and (names := causes.brought(event.payload, rule.platform, lane["sentence"])):
+        said = _("Product code sends %(names)s in platformParams: correct it there, then send it again.")
+        mended["mend"] = said % {"names": ", ".join(names)}
+    return shown | mended
 
 
 def _decided(lane: dict[str, Any], name: str, now: tuple[DestinationRule, Decision] | None) -> Decided | None:

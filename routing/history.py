@@ -7,8 +7,9 @@ with an entry of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import groupby
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -23,6 +24,7 @@ from destinations.models import DeliveryMinute, Destination, Span
 from routing import sentences as said
 from routing import toggles
 from routing.models import RoutingChange
+from trackstack_site.csv_lines import all_pages
 from trackstack_site.wording import in_english
 
 PAGE_SIZE = 50
@@ -87,14 +89,25 @@ class Version(NamedTuple):
 
 def versions(rows: Iterable[RoutingChange]) -> list[Version]:
     """The entries of one version in one row; they stand beside each other, newest first."""
-    found = []
+    return list(_versions(rows))
+
+
+EXPORTED = ("version", "at", "destination", "who", "what", "note")
+
+
+def exported(filters: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
+    """Rows of a CSV file: what the list shows with that filter, all pages of it."""
+    for one in _versions(all_pages(partial(entries, filters))):
+        yield one.version, one.at, one.destination_name, one.actor, one.sentences, one.note
+
+
+def _versions(rows: Iterable[RoutingChange]) -> Iterator[Version]:
     for version, entries_of in groupby(rows, key=attrgetter("version")):
         made = list(entries_of)[::-1]
         first = made[0]
         names = ", ".join(dict.fromkeys(one.destination_name for one in made if one.destination_name))
         sentences = [sentence for one in made for sentence in one.sentences]
-        found.append(Version(first.pk, version, first.at, first.actor, names, sentences, first.note))
-    return found
+        yield Version(first.pk, version, first.at, first.actor, names, sentences, first.note)
 
 
 def _filtered(filters: Mapping[str, Any]) -> QuerySet[RoutingChange]:

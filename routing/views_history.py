@@ -6,7 +6,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -17,6 +17,7 @@ from destinations.models import Destination
 from routing import history, impact, snapshot, toggles
 from routing.models import Draft, RoutingChange
 from routing.views import may
+from trackstack_site.csv_lines import download, is_asked
 from trackstack_site.guard import key_of
 from trackstack_site.wording import NameSelect
 
@@ -38,10 +39,12 @@ class HistoryFilter(forms.Form):
 
 @may("routing.view_routingchange")
 @require_GET
-def index(request: HttpRequest) -> HttpResponse:
+def index(request: HttpRequest) -> HttpResponseBase:
     form = HistoryFilter(request.GET or None)
     is_nonsense = form.is_bound and not form.is_valid()
     filters = form.cleaned_data if form.is_bound and form.is_valid() else {}
+    if is_asked(request):
+        return download("history", history.EXPORTED, () if is_nonsense else history.exported(filters))
     rows, older = ([], None) if is_nonsense else history.entries(filters, key_of(request.GET.get("before", "")))
     kept = request.GET.copy()
     kept.pop("before", None)

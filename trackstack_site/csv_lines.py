@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from typing import Any, TypeVar
 
-from django.http import StreamingHttpResponse
+from django.http import HttpRequest, StreamingHttpResponse
 from django.utils import timezone
 
+T = TypeVar("T")
 BOM = "\ufeff"
 """Without it, spreadsheets take UTF-8 for a local encoding."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
@@ -30,13 +33,42 @@ def unguarded(cell: str) -> str:
     return cell[1:] if cell[:1] == "'" and cell[1:].startswith(_FORMULA) else cell
 
 
-def download(name: str, header: Iterable[str], rows: Iterable[Iterable[str]]) -> StreamingHttpResponse:
+def is_asked(request: HttpRequest) -> bool:
+    """Whether a list is asked for as a file: the same address with `format=csv`, so with the same filter and the same
+    permission. The button is includes/_export.html."""
+    return request.GET.get("format") == "csv"
+
+
+def text_of(value: Any) -> str:
+    """A cell. Times are ISO 8601 with their zone, several values stand on lines of their own."""
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (list, tuple)):
+        return "\n".join(map(text_of, value))
+    return str(value)
+
+
+def all_pages(page: Callable[[int | None], tuple[list[T], int | None]]) -> Iterator[T]:
+    """The rows of every page, by the key that each page says to go on from."""
+    before = None
+    while True:
+        rows, before = page(before)
+        yield from rows
+        if before is None:
+            return
+
+
+def download(name: str, header: Iterable[str], rows: Iterable[Iterable[Any]]) -> StreamingHttpResponse:
     """A streamed file: the first line is on its way before the last row is read."""
 
     def lines() -> Iterator[str]:
         yield BOM + line(header)
         for row in rows:
-            yield line(row)
+            yield line(map(text_of, row))
 
     return StreamingHttpResponse(
         lines(),

@@ -5,6 +5,7 @@ An entry whose URL does not exist, or whose permission the user lacks, is not sh
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -13,6 +14,8 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from routing.publishing import awaiting
+
 
 class Entry(NamedTuple):
     label: str | Promise
@@ -20,6 +23,10 @@ class Entry(NamedTuple):
     permission: str
     icon: str
     """Id of a symbol in static/trackstack/icons.svg."""
+    waiting: Callable[[Any], int] | None = None
+    """How much waits there for a user."""
+    beneath: tuple[str, ...] = ()
+    """Pages that belong to it and have an address elsewhere."""
 
 
 class Group(NamedTuple):
@@ -32,6 +39,8 @@ class Link(NamedTuple):
     url: str
     icon: str
     is_current: bool
+    waiting: Callable[[], int] | None = None
+    """Asked only where the menu is shown."""
 
 
 class LinkGroup(NamedTuple):
@@ -39,15 +48,21 @@ class LinkGroup(NamedTuple):
     links: list[Link]
 
 
+class Crumb(NamedTuple):
+    label: str
+    url: str
+    """Empty for the page itself."""
+
+
 MENU = (
     Group(_("Home"), (Entry(_("Health"), "destinations:health", "destinations.view_delivery", "health"),)),
     Group(
         _("Configure"),
         (
-            Entry(_("Events"), "routing:matrix", "routing.view_route", "events"),
+            Entry(_("Events"), "routing:matrix", "routing.view_route", "events", beneath=("routing:copy",)),
             Entry(_("Destinations"), "destinations:list", "destinations.view_destination", "destinations"),
             Entry(_("Sources"), "events:sources", "events.view_source", "sources"),
-            Entry(_("Drafts"), "routing:drafts", "routing.view_draft", "draft"),
+            Entry(_("Drafts"), "routing:drafts", "routing.view_draft", "draft", awaiting),
             Entry(_("History"), "routing:history", "routing.view_routingchange", "history"),
             Entry(_("Test bench"), "destinations:bench", "destinations.view_destination", "bench"),
         ),
@@ -98,13 +113,30 @@ def links(request: HttpRequest) -> list[LinkGroup]:
         for entry in group.entries
         if (not entry.permission or user.has_perm(entry.permission)) and (url := url_of(entry))
     ]
-    current = max((url for *_rest, url in found if request.path.startswith(url)), key=len, default="")
+    places = [(place, url) for _label, entry, url in found for place in (url, *map(reverse, entry.beneath))]
+    current = max((place for place in places if request.path.startswith(place[0])), key=_length, default=("", ""))[1]
     shown: dict[str, list[Link]] = {}
     for label, entry, url in found:
-        shown.setdefault(label, []).append(Link(str(entry.label), url, entry.icon, url == current))
+        waiting = partial(entry.waiting, user) if entry.waiting else None
+        shown.setdefault(label, []).append(Link(str(entry.label), url, entry.icon, url == current, waiting))
     return [LinkGroup(label, entries) for label, entries in shown.items()]
+
+
+def _length(place: tuple[str, str]) -> int:
+    return len(place[0])
+
+
+def trail(request: HttpRequest) -> list[Crumb]:
+    """The way to the page: its group, which has no page of its own and so leads to its first one, and its entry."""
+    for group in links(request):
+        for link in group.links:
+            if link.is_current:
+                first, here = group.links[0].url, request.path
+                way = (Crumb(group.label, first), Crumb(link.label, link.url))
+                return [crumb._replace(url="" if crumb.url == here else crumb.url) for crumb in way]
+    return []
 
 
 def menu(request: HttpRequest) -> dict[str, Any]:
     """Context processor. Computed only where a template shows it: fragments do not."""
-    return {"menu": partial(links, request)}
+    return {"menu": partial(links, request), "trail": partial(trail, request)}

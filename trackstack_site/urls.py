@@ -17,3 +17,5 @@ urlpatterns = [
     path("admin/", include("events.urls")),
     path("admin/", admin.site.urls),
 ]
+
+handler404 = "trackstack_site.lost.not_found"

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from destinations import alerts, notices
+from destinations import alerts, exports, notices
 from destinations.alert_models import AlertChannel, AlertIncident, AlertNotice, AlertRule
 from destinations.forms_alert import ChannelForm, RuleForm
+from trackstack_site.csv_lines import download, is_asked
 from trackstack_site.guard import needs
 
 VIEW = "destinations.view_alertrule"
@@ -35,7 +36,9 @@ def index(request: HttpRequest) -> HttpResponse:
 
 @require_GET
 @needs(VIEW)
-def history(request: HttpRequest) -> HttpResponse:
+def history(request: HttpRequest) -> HttpResponseBase:
+    if is_asked(request):
+        return download("alerts", exports.ALERTS, exports.alerts())
     context = {
         "incidents": AlertIncident.objects.select_related("rule")[:PAGE_SIZE],
         "notices": AlertNotice.objects.select_related("channel")[:PAGE_SIZE],

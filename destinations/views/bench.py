@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
@@ -19,6 +20,7 @@ from destinations.dry_run import Step, Verdict
 from destinations.forms_bench import BenchForm, TryForm
 from destinations.models import Destination
 from events.masked_json import pretty
+from events.models import Event
 from routing import snapshot
 from routing.snapshot import Snapshot
 from trackstack_site.guard import key_of, needs
@@ -77,7 +79,16 @@ def try_context(request: HttpRequest, destination: Destination) -> dict[str, Any
 
 def _asked(request: HttpRequest) -> dict[str, Any]:
     """What a link to the page chose beforehand."""
-    return {name: request.GET[name] for name in ("event", "pick") if name in request.GET}
+    asked: dict[str, Any] = {name: request.GET[name] for name in ("event", "pick", "key") if name in request.GET}
+    if (to := key_of(request.GET.get("to", ""))) is not None:
+        asked["to"] = [to]
+    return asked
+
+
+def event_url(event: Event, destination_id: int | None = None) -> str:
+    """The test bench with one event that was received, for all destinations or one."""
+    query = {"event": event.name, "pick": Pick.REAL.value, "key": event.pk}
+    return f"{reverse('destinations:bench')}?{urlencode(query | ({'to': destination_id} if destination_id else {}))}"
 
 
 def _may_see_events(request: HttpRequest) -> bool:

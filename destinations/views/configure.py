@@ -7,7 +7,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.db import IntegrityError
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -16,12 +16,13 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from destinations import changes, platforms, queries, replay_plan
+from destinations import changes, exports, platforms, queries, replay_plan
 from destinations.forms import DestinationForm
 from destinations.models import Destination, Hold
 from destinations.platforms.base import Kind
 from destinations.views import bench, setup
 from routing import toggles
+from trackstack_site.csv_lines import download, is_asked
 from trackstack_site.guard import needs
 
 VIEW = "destinations.view_destination"
@@ -34,7 +35,7 @@ TOGGLE = "routing.toggle_route"
 
 @require_GET
 @needs(VIEW)
-def index(request: HttpRequest) -> HttpResponse:
+def index(request: HttpRequest) -> HttpResponseBase:
     counts = queries.counts_of(timezone.now().date())
     rows = [
         {
@@ -45,6 +46,8 @@ def index(request: HttpRequest) -> HttpResponse:
         }
         for destination in Destination.objects.present().defer("settings", "secrets")
     ]
+    if is_asked(request):
+        return download("destinations", exports.DESTINATIONS, exports.destinations(rows))
     may_switch = any(request.user.has_perm(permission) for permission in (CHANGE, TOGGLE))
     return render(request, "destinations/list.html", {"rows": rows, "may_switch": may_switch})
 

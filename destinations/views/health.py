@@ -5,27 +5,29 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlencode
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
-from destinations import health, silence
+from destinations import exports, health, silence
 from destinations.changed import sentences
 from destinations.health import Bin, Chart, Row
 from destinations.models import Delivery, State
 from destinations.views.observe import VIEW, trace_url
+from trackstack_site.csv_lines import download, is_asked
 from trackstack_site.guard import key_of, needs
-
-INPUT_TIME = "%Y-%m-%dT%H:%M:%S"
+from trackstack_site.moment_field import STAMP
 
 
 @require_GET
 @needs(VIEW)
-def index(request: HttpRequest) -> HttpResponse:
+def index(request: HttpRequest) -> HttpResponseBase:
     now = timezone.now()
     rows = health.rows(now)
+    if is_asked(request):
+        return download("health", exports.HEALTH, exports.health(rows))
     names = {row.destination.pk: row.destination.name for row in rows if not row.destination.platform.is_builtin}
     only = key_of(request.GET.get("destination", ""))
     only = only if only in names else None
@@ -86,7 +88,7 @@ def _steps(chart: Chart, only: int | None) -> list[dict[str, Any]]:
 
 def deliveries_url(**filters: Any) -> str:
     query = {
-        name: value.strftime(INPUT_TIME) if hasattr(value, "strftime") else value
+        name: value.strftime(STAMP) if hasattr(value, "strftime") else value
         for name, value in filters.items()
         if value is not None
     }

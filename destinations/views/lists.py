@@ -41,6 +41,7 @@ def attempts(request: HttpRequest) -> HttpResponse:
         "newest": f"?{kept.urlencode()}" if before else "",
         "query": kept.urlencode(),
         "is_filtered": any(kept.values()),
+        "is_lost": bool(before) and key_of(before) is None,
     }
     return render(request, "destinations/attempts.html", context)
 

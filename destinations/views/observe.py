@@ -13,10 +13,11 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
-from destinations import queries, reasons
+from destinations import causes, queries, reasons
 from destinations import trace as tracing
 from destinations.forms import DeliveryFilter
 from destinations.models import Attempt, Delivery, Destination, State
+from destinations.views.bench import event_url
 from events.masked_json import pretty
 from events.models import Source
 from trackstack_site.guard import key_of, needs
@@ -42,7 +43,7 @@ def deliveries(request: HttpRequest) -> HttpResponse:
     form = DeliveryFilter(request.GET or None)
     filters = form.values() if form.is_bound else {}
     before = request.GET.get("before", "")
-    is_nonsense = filters is None or (before and key_of(before) is None)
+    is_nonsense = filters is None
     filters = filters or {}
     page = queries.Page([], None) if is_nonsense else queries.delivery_page(filters, key_of(before))
     kept = request.GET.copy()
@@ -62,6 +63,7 @@ def deliveries(request: HttpRequest) -> HttpResponse:
         "older": older,
         "newest": f"?{kept.urlencode()}" if before else "",
         "is_filtered": is_filtered,
+        "is_lost": bool(before) and key_of(before) is None,
         "query": kept.urlencode(),
         "reason_label": reasons.label(filters["reason"]) if filters.get("reason") else "",
         "may_replay": request.user.has_perm("destinations.add_replay")
@@ -89,6 +91,7 @@ def _rows(found: Iterable[Delivery]) -> list[dict[str, Any]]:
             "reason": reasons.label(row.reason) if row.reason else "",
             "sentence": tracing.sentence_of(row, row.event.name, destinations.get(row.destination_id)),
             "trace_url": trace_url(row.event.event_id),
+            "test_url": event_url(row.event, row.destination_id),
         }
         for row in found
     ]
@@ -138,10 +141,16 @@ def dead_letters(request: HttpRequest) -> HttpResponse:
                 "group": group,
                 "destination": tracing.name_of(group.destination_id, destination),
                 "label": reasons.label(group.reason),
-                "mender": reasons.mender(group.reason),
+                "mender": causes.mender(
+                    group.reason,
+                    group.detail,
+                    sample.event.payload if sample else None,
+                    destination.platform_key if destination else "",
+                ),
                 "sentence": tracing.explain(group.reason, event, group.destination_id, destination),
                 "sample": sample.event if sample else None,
                 "trace_url": trace_url(sample.event.event_id) if sample else "",
+                "test_url": event_url(sample.event, group.destination_id) if sample else "",
                 "url": f"{reverse('destinations:deliveries')}?{urlencode(query)}",
                 "replay_url": f"{reverse('destinations:replay_new')}?{urlencode(query)}",
             }

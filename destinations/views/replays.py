@@ -6,16 +6,18 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from destinations import replay_plan, replays
+from destinations import exports, replay_plan, replays
 from destinations.forms_replay import ReplayForm
 from destinations.models import MAX_DESTINATION_ID, Delivery, Destination, Replay, ReplayKind, ReplayState, State
+from trackstack_site.csv_lines import download, is_asked
 from trackstack_site.guard import key_of, needs
+from trackstack_site.moment_field import STAMP
 
 VIEW = "destinations.view_replay"
 START = "destinations.add_replay"
@@ -25,7 +27,9 @@ PAGE_SIZE = 50
 
 @require_GET
 @needs(VIEW)
-def index(request: HttpRequest) -> HttpResponse:
+def index(request: HttpRequest) -> HttpResponseBase:
+    if is_asked(request):
+        return download("replays", exports.REPLAYS, exports.replay_rows())
     rows = Replay.objects.select_related("destination", "source")[:PAGE_SIZE]
     context = {"rows": [replays.progress(row) for row in rows], "may_start": request.user.has_perm(START)}
     return render(request, "destinations/replays.html", context)
@@ -128,8 +132,8 @@ def _filter(replay: Replay) -> dict[str, Any]:
         "destination": replay.destination_id,
         "event": replay.event,
         "source": replay.source_id,
-        "since": replay.since.strftime(replay_plan.TIME) if replay.since else "",
-        "until": replay.until.strftime(replay_plan.TIME) if replay.until else "",
+        "since": replay.since.strftime(STAMP) if replay.since else "",
+        "until": replay.until.strftime(STAMP) if replay.until else "",
     }
     return {name: value for name, value in values.items() if value}
 

@@ -13,6 +13,7 @@ from destinations import trace as tracing
 from destinations import trace_page
 from destinations.forms import TraceForm
 from destinations.models import Destination
+from destinations.views.bench import event_url
 from destinations.views.observe import VIEW, trace_url
 from events import lookup
 from events.models import Event
@@ -44,7 +45,12 @@ def _entries(request: HttpRequest, found: list[dict[str, Any]]) -> list[dict[str
     events = Event.objects.in_bulk([one["id"] for one in found if "id" in one])
     state, answers = snapshot.current(), trace_page.answers_of(found)
     here, may = request.get_full_path(), request.user.has_perm
-    return [trace_page.entry(one, events.get(one.get("id", 0)), state, answers, may, here) for one in found]
+    shown = []
+    for one in found:
+        event = events.get(one.get("id", 0))
+        entry = trace_page.entry(one, event, state, answers, may, here)
+        shown.append(entry | {"test_url": event_url(event) if event else ""})
+    return shown
 
 
 def _looked_up(request: HttpRequest, form: TraceForm, by: str, text: str) -> HttpResponse:

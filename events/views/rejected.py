@@ -5,19 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods
 
-from events import rejections
+from events import exports, rejections
 from events.contract import ContractError
 from events.forms import RejectedFilter, ResubmitForm
 from events.ingest import NotStored
 from events.masked_json import pretty
 from events.models import RejectedEvent
+from trackstack_site.csv_lines import download, is_asked
 from trackstack_site.guard import key_of, needs
 
 VIEW = "events.view_rejectedevent"
@@ -26,9 +27,11 @@ CHANGE = "events.change_rejectedevent"
 
 @require_GET
 @needs(VIEW)
-def index(request: HttpRequest) -> HttpResponse:
+def index(request: HttpRequest) -> HttpResponseBase:
     form = RejectedFilter(request.GET or None)
     filters = form.values() if form.is_bound else {}
+    if is_asked(request):
+        return download("rejected", exports.REJECTED, exports.rejected(filters))
     before = request.GET.get("before", "")
     rows, older = rejections.page(filters, key_of(before))
     kept = {name: value for name, value in request.GET.items() if value and name != "before"}
@@ -40,6 +43,7 @@ def index(request: HttpRequest) -> HttpResponse:
         "older": f"?{urlencode({**kept, 'before': older})}" if older else "",
         "newest": f"?{urlencode(kept)}" if before else "",
         "is_filtered": bool(kept),
+        "is_lost": bool(before) and key_of(before) is None,
     }
     return render(request, "events/rejected.html", context)
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 from django.contrib import messages
 from django.db import transaction
 from django.db.models import Count, Max, Q
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
+from events import exports
 from events.forms import KeyForm, SourceForm
 from events.issuing import issue_key, revoke_key
 from events.models import ApiKey, Source
 from routing import snapshot
+from trackstack_site.csv_lines import download, is_asked
 from trackstack_site.guard import needs
 
 SAMPLE = '{"event": "SignUp", "eventId": "signup-1", "email": "ada@example.com"}'
@@ -23,12 +25,14 @@ SAMPLE = '{"event": "SignUp", "eventId": "signup-1", "email": "ada@example.com"}
 
 @require_GET
 @needs("events.view_source")
-def index(request: HttpRequest) -> HttpResponse:
+def index(request: HttpRequest) -> HttpResponseBase:
     now = timezone.now()
     usable = Q(api_keys__revoked_at=None) & (Q(api_keys__expires_at=None) | Q(api_keys__expires_at__gt=now))
     rows = Source.objects.annotate(
         keys=Count("api_keys", filter=usable), last_used_at=Max("api_keys__last_used_at")
     ).order_by("name")
+    if is_asked(request):
+        return download("sources", exports.SOURCES, exports.sources(rows))
     return render(request, "events/sources.html", {"rows": rows})
 
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 from django.contrib import messages
 from django.db import transaction
 from django.db.models import Prefetch
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from events import taxonomy
+from events import exports, taxonomy
 from events.forms import EventForm, RegisterForm
 from events.models import CanonicalEvent, SeenName, Stage
 from routing import retiring, snapshot
+from trackstack_site.csv_lines import download, is_asked
 from trackstack_site.guard import needs
 
 VIEW = "events.view_canonicalevent"
@@ -27,7 +28,9 @@ LIKELY_STAGE = "product"
 
 @require_GET
 @needs(VIEW)
-def index(request: HttpRequest) -> HttpResponse:
+def index(request: HttpRequest) -> HttpResponseBase:
+    if is_asked(request):
+        return download("taxonomy", exports.TAXONOMY, exports.taxonomy())
     events = CanonicalEvent.objects.order_by("position", "name")
     stages = Stage.objects.prefetch_related(Prefetch("events", events))
     context = {"stages": stages, "seen": SeenName.objects.all()[:SEEN_SHOWN], "likely_stage": LIKELY_STAGE}

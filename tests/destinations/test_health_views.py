@@ -239,6 +239,16 @@ def test_what_died_and_who_refuses_much() -> None:
     ]
 
 
+def test_what_died_at_many_destinations_is_one_sentence() -> None:
+    hooks = [hook(name) for name in ("One", "Two", "Three", "Four")]
+    for number, one in enumerate(hooks[:2], start=1):
+        part(one, dead=number, delivered=100)
+    assert said() == ["3 deliveries to 2 destinations died in the last hour: Two, One."]
+    for one in hooks[2:]:
+        part(one, dead=9, delivered=1000)
+    assert said() == ["21 deliveries to 4 destinations died in the last hour, most of them to Three, Four, Two."]
+
+
 def test_one_that_is_off_or_paused_with_nothing_waiting_is_no_news(client: Client) -> None:
     hook("Off", is_enabled=False, hold=Hold.CREDENTIALS)
     hook("Paused", hold=Hold.PAUSED, held_at=timezone.now() - timedelta(hours=3))

@@ -103,9 +103,30 @@ def test_filters() -> None:
     assert ids(reason="refused", detail="Invalid parameter") == ["e1"]
     assert ids(since=later.strftime("%Y-%m-%dT%H:%M:%S")) == []
     assert ids(until=later.strftime("%Y-%m-%dT%H:%M:%S")) == ["e1", "e2"]
-    for nonsense in ({"state": "nonsense"}, {"destination": "9999"}, {"before": "y"}, {"before": "9" * 4500}):
+    for nonsense in ({"state": "nonsense"}, {"destination": "9999"}, {"since": "yesterday"}):
         assert ids(**nonsense) == [], "a filter that makes no sense matches nothing, rather than everything"
     assert ids(since="0001-01-01T00:00", until="9999-12-31T23:59") == ["e1", "e2"]
+
+
+def test_a_filter_that_makes_no_sense_is_named_and_the_rest_kept() -> None:
+    factories.make_destination("webhook", name="Hook", event_mode="everything")
+    send(factories.event("SignUp", "e1"), factories.event("PageView", "e2"))
+    html = look("deliveries", since="yesterday", event="SignUp")
+    assert "This is not a time." in html
+    assert 'value="SignUp"' in html
+    assert "Nothing was sent yet" not in html
+    for before in ("xx", "9" * 4500):
+        html = look("deliveries", before=before, event="SignUp")
+        assert "no page of this list" in html
+        assert ("?id=e1" in html, "?id=e2" in html) == (True, False), "the rest of the filter holds"
+    assert "no page of this list" not in look("deliveries")
+
+
+@pytest.mark.parametrize("stamp", ["2026-01-31T12:00Z", "2026-01-31T13:00+01:00", "2026-01-31T12:00"])
+def test_a_time_with_a_zone_and_one_without_are_shown_as_utc(stamp: str) -> None:
+    html = look("deliveries", since=stamp)
+    assert 'name="since" value="2026-01-31T12:00"' in html
+    assert "From (<span data-zone>UTC</span>)" in html
 
 
 def test_pages_follow_the_primary_key(monkeypatch: pytest.MonkeyPatch, django_assert_max_num_queries: Any) -> None:

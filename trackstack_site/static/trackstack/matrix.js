@@ -113,16 +113,6 @@
   }
   show?.addEventListener("change", apply);
 
-  // --- Help ------------------------------------------------------------------------------------------------------
-  function help() {
-    document.getElementById("dialog-body").replaceChildren(document.getElementById("matrix-keys").content.cloneNode(true));
-    document.getElementById("dialog").showModal();
-  }
-  document.getElementById("matrix-help")?.addEventListener("click", help);
-  document.addEventListener("keydown", (event) => {
-    if (event.key === "?" && !event.target.closest("input, select, textarea, dialog")) { event.preventDefault(); help(); }
-  });
-
   document.addEventListener("htmx:afterSettle", tidy);
   tidy();
 })();

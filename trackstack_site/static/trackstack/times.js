@@ -33,7 +33,22 @@
     delete element.dataset.at;
   }
 
-  // What is typed stays UTC, as its label says; beside it stands what that is here.
+  // A field of a filter shows the reader's zone, and its form sends UTC with a Z: the address is right for everybody.
+  const local = (at) => { const parts = partsOf(here, at); return `${parts.year}-${parts.month}-${parts.day}T${parts.hour}:${parts.minute}${at.getUTCSeconds() ? `:${parts.second}` : ""}`; };
+
+  function toLocal(input) {
+    const at = new Date(`${input.defaultValue}Z`); // not what a browser restored: that is local already
+    if (input.defaultValue && !Number.isNaN(at.getTime())) input.value = local(at);
+  }
+
+  function sendUtc(event) {
+    for (const input of event.target.querySelectorAll("input[data-utc][name]")) {
+      const at = new Date(input.value); // without a zone, JavaScript takes it for local
+      if (input.value && !Number.isNaN(at.getTime())) event.formData.set(input.name, `${at.toISOString().slice(0, at.getUTCSeconds() ? 19 : 16)}Z`);
+    }
+  }
+
+  // Elsewhere what is typed is UTC, as its label says; beside it stands what that is here.
   function hint(input) {
     let note = document.getElementById(`${input.id}-here`);
     const at = input.value ? new Date(`${input.value}Z`) : null;
@@ -48,10 +63,11 @@
   function showAll() {
     for (const element of document.querySelectorAll("time[data-at]")) show(element);
     for (const element of document.querySelectorAll("[data-zone]")) { element.textContent = zone; element.title = name; element.removeAttribute("data-zone"); }
-    for (const input of document.querySelectorAll("input[type=datetime-local][id]:not([data-seen])")) { input.dataset.seen = ""; hint(input); }
+    for (const input of document.querySelectorAll("input[type=datetime-local][id]:not([data-seen])")) { input.dataset.seen = ""; if ("utc" in input.dataset) toLocal(input); else hint(input); }
   }
 
   globalThis.readerZone = { name, label: zone };
-  document.addEventListener("input", (event) => { if (event.target.matches("input[type=datetime-local][id]")) hint(event.target); });
+  document.addEventListener("input", (event) => { if (event.target.matches("input[type=datetime-local][id]:not([data-utc])")) hint(event.target); });
+  document.addEventListener("formdata", sendUtc, true);
   for (const moment of ["DOMContentLoaded", "htmx:afterSwap", "htmx:oobAfterSwap"]) document.addEventListener(moment, showAll);
 })();

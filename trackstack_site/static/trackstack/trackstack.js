@@ -93,6 +93,7 @@ document.addEventListener("click", (event) => {
     return;
   }
   if (target.matches("[data-theme-switch]")) nextTheme();
+  else if (target.matches("[data-show-keys]")) showKeys();
   else if (target.matches("[data-dismiss]")) target.closest(".toast").remove();
   else if (target.matches("#dialog [data-close]")) { event.preventDefault(); $("#dialog").close(); }
   else if (target.matches("button[data-fold]")) fold(target, target.getAttribute("aria-expanded") !== "true");
@@ -112,15 +113,53 @@ document.addEventListener("click", (event) => {
 document.addEventListener("submit", (event) => { if (event.target.matches("#dialog form[method=get]:not([hx-get])")) setTimeout(() => $("#dialog").close()); });
 document.addEventListener("input", (event) => { if (event.target.matches("[data-filter]")) filter(event.target); });
 
+// --- Keys: single letters, outside fields and dialogs; `?` lists them ---------------------------------------
+const LIST_ROW = "main :is(table.table > tbody > tr:not([hidden]), .lanes > li)";
+const rowLink = (row) => $("th[scope=row] a[href], a[href]", row);
+
+/** Focus on the main link of the next or previous row, from the row with the focus or from the top. */
+function goRow(step) {
+  const links = $$(LIST_ROW).filter((row) => row.offsetParent !== null).map(rowLink).filter(Boolean);
+  if (!links.length) return;
+  const row = document.activeElement.closest(LIST_ROW);
+  const at = row ? links.indexOf(rowLink(row)) : -1;
+  const link = links[at < 0 ? 0 : Math.max(0, Math.min(links.length - 1, at + step))];
+  link.focus();
+  link.scrollIntoView({ block: "nearest" });
+}
+
+/** What data-test or data-replay says: of the place with the focus, else of the page when it is the only one. */
+function goTo(mark) {
+  const within = document.activeElement.closest(`[data-${mark}]`);
+  const all = $$(`main [data-${mark}]`).filter((one) => !one.parentElement.closest(`[data-${mark}]`));
+  const found = within || (all.length === 1 ? all[0] : null);
+  if (found) location.assign(found.dataset[mark]);
+  else say(all.length ? texts.chooseRow : texts.noSuchKey);
+}
+
+function showKeys() {
+  $("#dialog-body").replaceChildren($("#keys").content.cloneNode(true));
+  $("#dialog").showModal();
+}
+
+const KEYS = {
+  "/": () => { const box = $("[data-search-key]"); box?.focus(); box?.select(); return Boolean(box); },
+  j: () => goRow(1),
+  k: () => goRow(-1),
+  t: () => goTo("test"),
+  r: () => goTo("replay"),
+  "?": showKeys,
+};
+
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
   const box = $("[data-search-key]");
   if (event.key === "Escape" && event.target === box && box.value) {
     box.value = "";
     if (box.dataset.filter) filter(box);
   }
-  if (event.target.closest("input, select, textarea, [contenteditable], dialog")) return;
-  if (event.key === "/" && box) { event.preventDefault(); box.focus(); box.select(); }
+  if (event.target.closest("input:not([type=checkbox], [type=radio]), select, textarea, [contenteditable], dialog, .reference")) return;
+  if (KEYS[event.key] && KEYS[event.key]() !== false) event.preventDefault();
 });
 
 document.addEventListener("htmx:afterSettle", () => { tendDialog(); tendToasts(); });
