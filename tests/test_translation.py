@@ -114,6 +114,7 @@ def pages(reader: Client) -> dict[str, str]:
         "progress": [pixel.pk],
         "ids": [held.pk],
         "delete": [pixel.pk],
+        "switch_off": [pixel.pk],
         "try": [pixel.pk],
         "attempt": [attempt.pk],
         "trace_payload": [Event.objects.get(event_id="e3").pk, held.pk],
