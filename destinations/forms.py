@@ -33,6 +33,11 @@ class SourceChoice(TextChoices):
     CHOSEN = "chosen", _("Only these")
 
 
+class Start(TextChoices):
+    LATER = "later", _("Set up first: it stays off until you switch it on, and every step to there is shown")
+    NOW = "now", _("Send from now on: what comes in is sent as soon as it is created")
+
+
 class DestinationForm(forms.Form):
     """Name, sandbox and sources, and one form field for each of the platform's fields.
 
@@ -62,6 +67,9 @@ class DestinationForm(forms.Form):
         required=False,
         widget=NameCheckboxes,
     )
+    start = forms.ChoiceField(
+        label=_("When does it start?"), choices=Start, widget=forms.RadioSelect, initial=Start.LATER, required=False
+    )
 
     def __init__(self, platform: Platform, destination: Destination | None = None, **kwargs: Any) -> None:
         self.platform, self.destination = platform, destination
@@ -74,6 +82,8 @@ class DestinationForm(forms.Form):
                 "sources": list(destination.sources.all()),
             } | kwargs.get("initial", {})
         super().__init__(**kwargs)
+        if destination is not None:
+            del self.fields["start"]
         for field in platform.fields:
             is_set = field.secret and bool(self.stored.get(field.name))
             self.fields[PREFIX + field.name] = watched(
@@ -114,6 +124,10 @@ class DestinationForm(forms.Form):
                 entered = self.stored.get(field.name, "")
             values[field.name] = entered
         return values
+
+    def is_started(self) -> bool:
+        """Whether a new destination is on at once."""
+        return self.cleaned_data.get("start") == Start.NOW
 
     def chosen_sources(self) -> list[Source] | None:
         """None: every source."""

@@ -65,11 +65,16 @@ def create(request: HttpRequest, platform_key: str) -> HttpResponse:
     form = DestinationForm(platform, data=request.POST or None, initial={"name": _free_name(platform.label)})
     if form.is_valid():
         try:
-            destination = changes.create(platform, config=form.config(), user=request.user, **_common(form))
+            destination = changes.create(
+                platform, config=form.config(), user=request.user, is_enabled=form.is_started(), **_common(form)
+            )
         except IntegrityError:  # two people, one name, the same second
             form.add_error("name", _("There is a destination of that name already."))
         else:
-            said = _("%(name)s is created and on. These steps lead to its first live event.")
+            if destination.is_enabled:
+                said = _("%(name)s is created and on. These steps lead to its first live event.")
+            else:
+                said = _("%(name)s is created, and off until you switch it on. These steps lead there.")
             messages.success(request, said % {"name": destination.name})
             return redirect("destinations:edit", destination.pk)
     mode = changes.starting_mode(platform).label

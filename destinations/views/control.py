@@ -124,7 +124,7 @@ def _tell_on(request: HttpRequest, destination: Destination) -> None:
     elif destination.hold:
         said = _("%(name)s is switched on, and still held (%(state)s): events wait until you resume it.") % words
     else:
-        messages.success(request, _("%(name)s is switched on. Events are sent to it again.") % words)
+        messages.success(request, _("%(name)s is switched on. Events are sent to it from now on.") % words)
         return
     tell(request, said, Way.RESUME, reverse("destinations:resume", args=[destination.pk]))
 

@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -137,6 +138,9 @@ def context_of(destination: Destination) -> dict[str, Any]:
         "destination": destination,
         "steps": found,
         "is_live": golive.is_live(found),
+        "done": sum(step.is_done for step in found),
+        "is_way_shown": bool(found)
+        and (not golive.is_live(found) or golive.is_recent(destination, timezone.now().date())),
     }
 
 

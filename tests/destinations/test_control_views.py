@@ -72,7 +72,7 @@ def test_with_nothing_waiting_it_is_one_click_and_can_be_undone() -> None:
     assert "Undo" in toast
     switch(client, destination, on="1")
     assert destination.is_enabled
-    assert "Events are sent to it again." in said(client)
+    assert "Events are sent to it from now on." in said(client)
 
 
 def test_what_waits_can_be_skipped(waiting: Destination) -> None:
@@ -142,7 +142,7 @@ def test_on_but_held_says_that_events_wait(hold: str, words: str) -> None:
     toast = said(client)
     assert words in toast
     assert "events wait until you resume it" in toast
-    assert "sent to it again" not in toast
+    assert "from now on" not in toast
     assert f'action="{reverse("destinations:resume", args=[destination.pk])}"' in toast
 
 
