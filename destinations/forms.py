@@ -11,6 +11,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from destinations.forms_layout import Layout, laid_out
 from destinations.models import Destination, State
 from destinations.platforms.base import Field, Platform, Result
 from events import lookup
@@ -94,8 +95,8 @@ class DestinationForm(forms.Form):
                     label=gettext("Remove the stored %(field)s") % {"field": field.label.lower()}, required=False
                 )
 
-    def platform_fields(self) -> list[forms.BoundField]:
-        return [self[name] for name in self.fields if name.startswith((PREFIX, CLEAR))]
+    def layout(self) -> Layout:
+        return laid_out(self, self.platform.fields, self.stored, (PREFIX, CLEAR))
 
     def clean_name(self) -> str:
         name: str = self.cleaned_data["name"]
@@ -164,7 +165,7 @@ def grown(field: Field, stored: str | None, *, is_set: bool) -> forms.Field:
         )
     else:
         made = forms.CharField(widget=_widget(field, is_set=is_set), max_length=20_000, **common)
-    made.is_expected = field.required and not is_set  # type: ignore[attr-defined]  # for the mark beside the label
+    made.is_expected = field.required and not field.way and not is_set  # type: ignore[attr-defined]  # for the mark beside the label
     return made
 
 

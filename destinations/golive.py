@@ -127,7 +127,7 @@ def _on(destination: Destination) -> Step:
 def _first(destination: Destination) -> tuple[date, str] | None:
     """The day of its first deliveries, and an event of that day."""
     delivered = LedgerEntry.objects.filter(destination=destination, state=LedgerState.DELIVERED)
-    return delivered.order_by("day").values_list("day", "event_name").first()
+    return delivered.order_by("day", "event_name").values_list("day", "event_name").first()
 
 
 def _live(destination: Destination) -> Step:

@@ -10,6 +10,7 @@ urlpatterns = [
     path("destinations/add/<slug:platform_key>/", configure.create, name="create"),
     path("destinations/<int:pk>/", configure.edit, name="edit"),
     path("destinations/add/<slug:platform_key>/<slug:name>/look/", setup.look_at_field, name="look_at_field"),
+    path("destinations/add/<slug:platform_key>/look-at-id/", setup.look_at_id, name="look_at_id"),
     path("destinations/<int:pk>/check/", setup.check, name="check"),
     path("destinations/<int:pk>/progress/", setup.progress, name="progress"),
     path("destinations/<int:pk>/ids/", setup.ids, name="ids"),

@@ -40,6 +40,7 @@ NOT_PAGES = {
     "pulse": "changes of others only",
     "export": "CSV",
     "look_at_field": "POST",
+    "look_at_id": "POST",
     "check": "POST",
     "id_choices": "POST",
     "switch": "POST",

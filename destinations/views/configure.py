@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_http_methods
 
-from destinations import changes, platforms, queries, replay_plan
+from destinations import changes, health, platforms, queries, replay_plan
 from destinations.forms import DestinationForm
 from destinations.models import Destination
 from destinations.platforms.base import Kind
@@ -35,14 +35,20 @@ TOGGLE = "routing.toggle_route"
 @needs(VIEW)
 def index(request: HttpRequest) -> HttpResponse:
     counts = queries.counts_of(timezone.now().date())
+    tokens, now = health.ending_tokens(), timezone.now()
     rows = [
         {
             "destination": destination,
             "platform": destination.platform,
             "status": queries.status_of(destination),
             "counts": counts.get(destination.pk, queries.Counts()),
+            "ends": [
+                end
+                for end in health.ends_of(destination, tokens.get(destination.pk), now)
+                if end.days < health.SOON or end.tone != "quiet"
+            ],
         }
-        for destination in Destination.objects.present().defer("settings", "secrets")
+        for destination in Destination.objects.present().defer("secrets")
     ]
     may_switch = any(request.user.has_perm(permission) for permission in (CHANGE, TOGGLE))
     context = {"rows": rows, "may_switch": may_switch, "is_collecting": drafts.collects(request.user)}
@@ -111,6 +117,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
             "status": queries.status_of(destination),
             "counts": queries.counts_of(timezone.now().date()).get(pk, queries.Counts()),
             "readable": _readable(destination),
+            "ends": health.ends_of(destination, health.ending_tokens(pk).get(pk), timezone.now()),
             "too_old_at": queries.first_too_old(destination) if destination.hold or destination.breaker_since else None,
             "backfill_url": f"{reverse('destinations:replay_new')}?{replay_plan.backfill_query(pk, platform)}",
             "may_switch": not platform.is_builtin and (may_change or request.user.has_perm(TOGGLE)),

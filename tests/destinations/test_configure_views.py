@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from destinations import changes, delivery, outgoing, platforms
-from destinations.models import Delivery, Destination, EventMode, Hold, LedgerEntry, State
+from destinations.models import AccessToken, Delivery, Destination, EventMode, Hold, LedgerEntry, State
 from destinations.platforms.base import Response
 from events.ingest import Sender, accept_batch
 from routing import snapshot
@@ -327,6 +327,24 @@ def test_the_list_balances_and_does_not_ask_more_for_more_destinations(django_as
     with django_assert_max_num_queries(8):
         html = client.get(reverse("destinations:list")).content.decode()
     assert html.count("Recommended") == 4
+
+
+@pytest.mark.parametrize(("days", "is_listed"), [(59, True), (61, False), (-1, True)])
+def test_what_expires_is_told_on_its_page_and_when_near_in_the_list(days: int, is_listed: bool) -> None:
+    destination = factories.make_destination("meta", name="Pixel")
+    AccessToken.objects.create(destination=destination, expires_at=timezone.now() + timedelta(days=days, hours=1))
+    client = client_with(group="Viewer")
+    said = "Access token expired on" if days < 0 else "Access token expires on"
+    page = client.get(reverse("destinations:edit", args=[destination.pk])).content.decode()
+    assert said in page
+    if days > 0:
+        assert f"in {days} days" in page
+    assert (said in client.get(reverse("destinations:list")).content.decode()) is is_listed
+
+
+def test_the_gallery_keeps_the_words_of_its_search() -> None:
+    html = client_with(group="Engineer").get(reverse("destinations:add"), {"q": '"li'}).content.decode()
+    assert 'value="&quot;li"' in html
 
 
 def send(event_id: str = "") -> None:

@@ -41,6 +41,35 @@ def test_a_shape_is_looked_at_while_typing() -> None:
     assert client_with(group="Viewer").post(page, {"field_pixel_id": "1"}).status_code == 403
 
 
+@pytest.mark.parametrize("name", ["native_id", "id_of_SignUp"])
+def test_the_shape_of_an_id_is_looked_at_while_typing(name: str) -> None:
+    page = reverse("destinations:look_at_id", args=["google_ads"])
+    mapper = client_with("routing.change_route")
+
+    def said(value: str) -> str:
+        return mapper.post(page, {name: value}).content.decode()
+
+    assert "This is no Conversion action: Goals →" in said("abc")
+    assert "It looks like “7012345678”." in said("abc")
+    assert "Looks right." in said(" 7012345678 ")
+    assert said("").strip() == ""
+    assert mapper.post(reverse("destinations:look_at_id", args=["meta"]), {name: "1"}).status_code == 404
+    assert client_with(group="Viewer").post(page, {name: "1"}).status_code == 403
+
+
+def test_ids_are_watched_where_they_are_entered_and_show_no_example_as_value() -> None:
+    google = factories.make_destination("google_ads", name="Ads")
+    client, look = client_with(group="Engineer"), reverse("destinations:look_at_id", args=["google_ads"])
+    for page in (
+        reverse("destinations:ids", args=[google.pk]),
+        reverse("routing:mapping", args=[google.pk, "SignUp"]),
+    ):
+        html = client.get(page).content.decode()
+        assert f'hx-post="{look}"' in html
+        assert 'placeholder="not set"' in html
+        assert f'placeholder="{google.platform.native_id.example}"' not in html  # type: ignore[union-attr]
+
+
 def test_a_setting_with_a_default_is_not_offered_unset() -> None:
     client = client_with(group="Engineer")
     assert "Not set" not in client.get(reverse("destinations:create", args=["linkedin"])).content.decode()

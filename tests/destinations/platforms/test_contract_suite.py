@@ -90,6 +90,11 @@ def test_the_configuration_is_checked_with_sentences(platform: Platform) -> None
 
 
 @each_platform
+def test_ways_are_alternatives(platform: Platform) -> None:
+    assert len({field.way for field in platform.fields} - {""}) != 1, "one way alone is no choice"
+
+
+@each_platform
 def test_a_field_left_empty_means_its_default(platform: Platform) -> None:
     """On this rests that saving untouched defaults changes nothing."""
     config = CONFIG[platform.key]
