@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -43,13 +44,21 @@ def wake(destination_id: int) -> None:
 
 
 def create(
-    platform: Platform, *, name: str, config: dict[str, str], is_sandbox: bool, sources: list[Source] | None, user: Any
+    platform: Platform,
+    *,
+    name: str,
+    config: dict[str, str],
+    is_sandbox: bool,
+    sources: list[Source] | None,
+    user: Any,
+    is_enabled: bool = True,
 ) -> Destination:
-    """sources: None for every source."""
+    """sources: None for every source. is_enabled: False to set it up before anything is sent to it."""
     with transaction.atomic():
         destination = Destination.objects.create(
             name=name,
             platform_key=platform.key,
+            is_enabled=is_enabled,
             is_sandbox=is_sandbox,
             event_mode=starting_mode(platform),
             all_sources=sources is None,
@@ -58,6 +67,7 @@ def create(
         destination.sources.set(sources or [])
         with in_english():
             sentence = f"{name} is created for {platform.label} in {destination.get_event_mode_display()} mode"
+            sentence += "" if is_enabled else ", switched off"
         toggles.record_destination_change(destination, "created", [sentence], user=user)
     return destination
 
@@ -82,12 +92,13 @@ def update(
             return []  # deleted while its form was open
         old_sources = None if row.all_sources else sorted(source.name for source in row.sources.all())
         new_sources = None if sources is None else sorted(source.name for source in sources)
-        is_changed = any(row.config.get(field.name, "") != config.get(field.name, "") for field in platform.fields)
+        old_config, new_config = _in_force(platform, row.config), _in_force(platform, config)
+        is_changed = old_config != new_config
         is_mended = (is_changed or row.is_sandbox != is_sandbox) and row.hold in MENDABLE
 
         def worded() -> list[str]:
             said = [_("%(old)s is renamed %(new)s") % {"old": row.name, "new": name}] if row.name != name else []
-            said += _config_sentences(platform, name, row.config, config)
+            said += _config_sentences(platform, name, old_config, new_config)
             if row.is_sandbox != is_sandbox:
                 switched = _("%(destination)s: sandbox on") if is_sandbox else _("%(destination)s: sandbox off")
                 said.append(switched % {"destination": name})
@@ -134,11 +145,21 @@ def resume(destination: Destination, *, user: Any) -> bool:
     return change is not None
 
 
-def switch(destination: Destination, is_enabled: bool, *, user: Any) -> bool:
+def switch(destination: Destination, is_enabled: bool, *, user: Any, is_finished_first: bool = False) -> bool:
+    """Switch it on or off; False when it was so already.
+
+    Off: what waits becomes skipped `destination_disabled`, or, with `is_finished_first`, is sent before
+    (`finish_closing`).
+    On: also takes back a switching off that waits for the last deliveries.
+    """
     with transaction.atomic():
-        change = toggles.set_enabled(destination, is_enabled, user=user)
-        wake(destination.pk)  # on: send what waits; off: account for it as skipped
-    return change is not None
+        row = Destination.objects.select_for_update().get(pk=destination.pk)
+        if not is_enabled and is_finished_first and row.is_enabled and queries.is_awaited(row):
+            return _close(row, user, is_kept=True)
+        is_reopened = row.is_kept_when_closed and stay(row, user=user)
+        change = toggles.set_enabled(row, is_enabled, user=user)
+        wake(row.pk)  # on: send what waits; off: account for it as skipped
+    return is_reopened or change is not None
 
 
 def delete(destination: Destination, *, user: Any, is_finished_first: bool = False) -> None:
@@ -169,23 +190,30 @@ def delete(destination: Destination, *, user: Any, is_finished_first: bool = Fal
             _remove(row, user=user)
 
 
-def _close(row: Destination, user: Any) -> None:
-    """Route nothing more to it; what waits is sent, and then it goes."""
-    if row.closing_at is None:
-        Destination.objects.filter(pk=row.pk).update(closing_at=timezone.now())
-        sentence = f"{row.name} gets nothing new, and is deleted when what waits for it is sent"
-        toggles.record_destination_change(row, "closing", [sentence], user=user)
-        _end_replays(row)
-        wake(row.pk)
+def _close(row: Destination, user: Any, *, is_kept: bool = False) -> bool:
+    """Route nothing more to it; what waits is sent, and then it goes, or is switched off when it is to be kept.
+
+    False when it is closing already. Who deletes what was to be switched off means it.
+    """
+    if row.closing_at is not None and (is_kept or not row.is_kept_when_closed):
+        return False
+    values = {"closing_at": row.closing_at or timezone.now(), "is_kept_when_closed": is_kept}
+    Destination.objects.filter(pk=row.pk).update(**values)
+    end = "switched off" if is_kept else "deleted"
+    sentence = f"{row.name} gets nothing new, and is {end} when what waits for it is sent"
+    toggles.record_destination_change(row, "closing", [sentence], user=user)
+    _end_replays(row)
+    wake(row.pk)
+    return True
 
 
 def stay(destination: Destination, *, user: Any) -> bool:
-    """Take a deletion back that waits for the last deliveries. False when there was none."""
+    """Take an end back that waits for the last deliveries. False when there was none."""
     with transaction.atomic():
         row = Destination.objects.select_for_update().get(pk=destination.pk)
         if row.closing_at is None or row.removed_at is not None:
             return False
-        Destination.objects.filter(pk=row.pk).update(closing_at=None)
+        Destination.objects.filter(pk=row.pk).update(closing_at=None, is_kept_when_closed=False)
         toggles.record_destination_change(row, "kept", [f"{row.name} is kept, and gets events again"], user=user)
     return True
 
@@ -218,14 +246,18 @@ def _past_name(row: Destination, now: datetime) -> str:
 
 
 def finish_closing() -> int:
-    """Delete the closing destinations for which nothing waits any more; returns how many. Beat calls it."""
+    """End the closing destinations for which nothing waits any more; returns how many. Beat calls it."""
     done = 0
     for destination in Destination.objects.present().filter(closing_at__lt=timezone.now() - CLOSING_GRACE):
         with transaction.atomic():
             row = Destination.objects.select_for_update().get(pk=destination.pk)
             if row.closing_at is None or row.removed_at is not None or queries.is_awaited(row):
                 continue
-            _remove(row, actor="delivery")
+            if row.is_kept_when_closed:
+                Destination.objects.filter(pk=row.pk).update(closing_at=None, is_kept_when_closed=False)
+                toggles.set_enabled(row, False, actor="delivery")
+            else:
+                _remove(row, actor="delivery")
             done += 1
     return done
 
@@ -237,6 +269,11 @@ def _split(platform: Platform, config: dict[str, str]) -> dict[str, dict[str, st
         "settings": {name: value for name, value in filled.items() if name not in secret},
         "secrets": {name: value for name, value in filled.items() if name in secret},
     }
+
+
+def _in_force(platform: Platform, config: Mapping[str, str]) -> dict[str, str]:
+    """What counts for the platform: a field left empty means its default, whether that is stored or not."""
+    return {field.name: config.get(field.name) or field.default for field in platform.fields}
 
 
 def _config_sentences(platform: Platform, name: str, old: dict[str, str], new: dict[str, str]) -> list[str]:

@@ -11,6 +11,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from destinations.forms_layout import Layout, laid_out
 from destinations.models import Destination, State
 from destinations.platforms.base import Field, Platform, Result
 from events import lookup
@@ -32,6 +33,11 @@ class WriteOnlyTextarea(forms.Textarea):
 class SourceChoice(TextChoices):
     ALL = "all", _("Every source, also those added later")
     CHOSEN = "chosen", _("Only these")
+
+
+class Start(TextChoices):
+    LATER = "later", _("Set up first: it stays off until you switch it on, and every step to there is shown")
+    NOW = "now", _("Send from now on: what comes in is sent as soon as it is created")
 
 
 class DestinationForm(forms.Form):
@@ -63,6 +69,9 @@ class DestinationForm(forms.Form):
         required=False,
         widget=NameCheckboxes,
     )
+    start = forms.ChoiceField(
+        label=_("When does it start?"), choices=Start, widget=forms.RadioSelect, initial=Start.LATER, required=False
+    )
 
     def __init__(self, platform: Platform, destination: Destination | None = None, **kwargs: Any) -> None:
         self.platform, self.destination = platform, destination
@@ -75,6 +84,8 @@ class DestinationForm(forms.Form):
                 "sources": list(destination.sources.all()),
             } | kwargs.get("initial", {})
         super().__init__(**kwargs)
+        if destination is not None:
+            del self.fields["start"]
         for field in platform.fields:
             is_set = field.secret and bool(self.stored.get(field.name))
             self.fields[PREFIX + field.name] = watched(
@@ -85,8 +96,8 @@ class DestinationForm(forms.Form):
                     label=gettext("Remove the stored %(field)s") % {"field": field.label.lower()}, required=False
                 )
 
-    def platform_fields(self) -> list[forms.BoundField]:
-        return [self[name] for name in self.fields if name.startswith((PREFIX, CLEAR))]
+    def layout(self) -> Layout:
+        return laid_out(self, self.platform.fields, self.stored, (PREFIX, CLEAR))
 
     def clean_name(self) -> str:
         name: str = self.cleaned_data["name"]
@@ -115,6 +126,10 @@ class DestinationForm(forms.Form):
                 entered = self.stored.get(field.name, "")
             values[field.name] = entered
         return values
+
+    def is_started(self) -> bool:
+        """Whether a new destination is on at once."""
+        return self.cleaned_data.get("start") == Start.NOW
 
     def chosen_sources(self) -> list[Source] | None:
         """None: every source."""
@@ -151,7 +166,7 @@ def grown(field: Field, stored: str | None, *, is_set: bool) -> forms.Field:
         )
     else:
         made = forms.CharField(widget=_widget(field, is_set=is_set), max_length=20_000, **common)
-    made.is_expected = field.required and not is_set  # type: ignore[attr-defined]  # for the mark beside the label
+    made.is_expected = field.required and not field.way and not is_set  # type: ignore[attr-defined]  # for the mark beside the label
     return made
 
 

@@ -29,7 +29,7 @@ CAME_FROM = _("The one you came from, its person masked")
 class TryForm(forms.Form):
     """`chosen()` is the event, once the form is valid; what cannot be chosen is an error of the form."""
 
-    pick = forms.ChoiceField(label=_("Take"), widget=forms.RadioSelect, initial=Pick.SAMPLE)
+    pick = forms.ChoiceField(label=_("Start from"), widget=forms.RadioSelect, initial=Pick.SAMPLE)
     event = forms.ChoiceField(label=_("Event"), required=False, widget=NameSelect)
     text = forms.CharField(
         label=_("Event as JSON"),

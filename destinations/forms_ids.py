@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Any
 
 from django import forms
 from django.utils.translation import gettext as _
 
+from destinations import native_ids
 from destinations.models import Destination
 from routing.drafts import Wanted
 
@@ -49,8 +49,10 @@ class IdsForm(forms.Form):
             field.widget.attrs.update(list=CHOICES, autocomplete="off", spellcheck="false")
             if self.is_name:
                 field.widget.attrs["placeholder"] = self.platform.native_name(event)
-            elif shape := self.platform.native_id:
-                field.widget.attrs["placeholder"] = shape.example
+            else:
+                # No example: it looks like a value, and may be somebody's.
+                field.widget.attrs["placeholder"] = _("not set")
+                native_ids.watch(field, self.platform, PREFIX + event, f"id_{PREFIX}{event}")
             self.fields[PREFIX + event] = field
 
     @property
@@ -78,9 +80,8 @@ class IdsForm(forms.Form):
             value = data.get(PREFIX + event, "")
             if self.is_name and not value.isprintable():
                 self.add_error(PREFIX + event, _("Printable characters only."))
-            elif not self.is_name and shape is not None and value and not re.fullmatch(shape.pattern, value):
-                words = {"label": shape.label, "help": shape.help}
-                self.add_error(PREFIX + event, _("This is no %(label)s. %(help)s") % words)
+            elif not self.is_name and shape is not None and (sentence := native_ids.problem_of(shape, value)):
+                self.add_error(PREFIX + event, sentence)
         return data
 
     def changed(self) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date, timedelta
 from typing import NamedTuple
 
 from django.urls import reverse
@@ -15,6 +16,9 @@ from routing import snapshot
 from routing.models import RoutingChange
 from routing.policy import DestinationRule, EventRule, selects
 from trackstack_site.wording import followed
+
+SAID_FOR = timedelta(days=7)
+"""How long its page says that it went live, with the steps that were left out."""
 
 
 class Step(NamedTuple):
@@ -38,12 +42,24 @@ def steps(destination: Destination) -> list[Step]:
     rule = state.rules.get(destination.pk)
     if rule is None:
         return []
-    return [_credentials(destination), _events(destination, rule, state.events), _test(destination), _live(destination)]
+    return [
+        _credentials(destination),
+        _events(destination, rule, state.events),
+        _test(destination),
+        _on(destination),
+        _live(destination),
+    ]
 
 
 def is_live(found: list[Step]) -> bool:
     """Whether live events arrive: then the steps before were taken, or were not needed."""
     return bool(found) and found[-1].is_done
+
+
+def is_recent(destination: Destination, today: date) -> bool:
+    """Whether its first live event is some days old at most: as long its page says so."""
+    first = _first(destination)
+    return first is not None and first[0] > today - SAID_FOR
 
 
 def _credentials(destination: Destination) -> Step:
@@ -99,14 +115,28 @@ def _test(destination: Destination) -> Step:
     return Step("test", title, False, where, _("Send as test"), f"{page}#try", is_quoted=is_quoted)
 
 
+def _on(destination: Destination) -> Step:
+    title = _("It is switched on")
+    if not destination.is_enabled:
+        return Step("on", title, False, _("Nothing is sent to it until it is on: events are skipped."))
+    if destination.hold:
+        return Step("on", title, False, _("It is on, and held: events wait until it is resumed."))
+    return Step("on", title, True, _("Events that are on are sent to it."))
+
+
+def _first(destination: Destination) -> tuple[date, str] | None:
+    """The day of its first deliveries, and an event of that day."""
+    delivered = LedgerEntry.objects.filter(destination=destination, state=LedgerState.DELIVERED)
+    return delivered.order_by("day", "event_name").values_list("day", "event_name").first()
+
+
 def _live(destination: Destination) -> Step:
     title = _("The first live event arrives")
-    delivered = LedgerEntry.objects.filter(destination=destination, state=LedgerState.DELIVERED)
-    first = delivered.order_by("day").values_list("day", "event_name").first()
+    first = _first(destination)
     if first is not None:
         day, event = first
-        said = _("%(event)s was delivered on %(day)s.") % {"event": event, "day": day.isoformat()}
-        return Step("live", title, True, said)
+        said = _("Live since %(day)s; %(event)s was among the first events.")
+        return Step("live", title, True, said % {"event": event, "day": day.isoformat()})
     return Step(
         "live", title, False, _("This changes by itself when your product sends one of the events that are on."),
         _("Live"), f"{reverse('destinations:live')}?destination={destination.pk}",

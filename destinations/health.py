@@ -24,6 +24,8 @@ GOOD_SHARE = 0.9
 LATE_SECONDS = 60
 TOKEN_WARNS, VERSION_WARNS = 14, 60
 """Days ahead of the end from which on it is a warning."""
+SOON = 60
+"""Days ahead of an end from which on lists of destinations tell it too."""
 LAST_DAYS = 3
 """Days ahead of an end that are no time to lose."""
 
@@ -139,7 +141,7 @@ def rows(now: datetime | None = None) -> list[Row]:
     now = now or timezone.now()
     hour, day = figures(hour_ago(now), Span.MINUTE), figures(day_ago(now), Span.QUARTER)
     standings = standing.standings()
-    tokens = {token.pk: token for token in AccessToken.objects.defer("values").filter(expires_at__isnull=False)}
+    tokens = ending_tokens()
     found = []
     for destination in Destination.objects.present().defer("secrets"):
         pk = destination.pk
@@ -159,6 +161,12 @@ def _worst(status: Status, hour: Figures, stands: Standing) -> Status:
     if stands.overdue > LATE_SECONDS:
         return Status("warn", _("Behind"), _("More comes in than is sent, or no worker runs."))
     return status
+
+
+def ending_tokens(only: int | None = None) -> dict[int, AccessToken]:
+    """By destination id; without what they hold. only: of one destination."""
+    rows = AccessToken.objects.defer("values").filter(expires_at__isnull=False)
+    return {token.pk: token for token in (rows if only is None else rows.filter(pk=only))}
 
 
 def ends_of(destination: Destination, token: AccessToken | None, now: datetime) -> list[End]:

@@ -82,7 +82,10 @@ class Destination(models.Model):
     is_check_good = models.BooleanField(null=True, editable=False, help_text="Empty: not since its settings changed.")
     check_said = models.CharField(max_length=400, blank=True, default="", db_default="", editable=False)
     closing_at = models.DateTimeField(
-        null=True, editable=False, help_text="To be deleted as soon as what waits is sent; nothing new is routed to it."
+        null=True, editable=False, help_text="To end as soon as what waits is sent; nothing new is routed to it."
+    )
+    is_kept_when_closed = models.BooleanField(
+        default=False, db_default=False, editable=False, help_text="It ends by being switched off, not deleted."
     )
     removed_at = models.DateTimeField(null=True, editable=False, help_text="Deleted: kept for the name of its past.")
     created_at = models.DateTimeField(default=timezone.now, editable=False)

@@ -69,7 +69,7 @@ def status_of(destination: Destination) -> Status:
     if destination.removed_at:
         return Status("quiet", _("Deleted"), _("Its past is kept."))
     if destination.closing_at and not destination.hold and destination.is_enabled:
-        why = _("It gets nothing new, and is deleted when what waits for it is sent.")
+        why = _closing_sentence(destination)
         return Status("warn", _("Closing"), why)
     if not destination.is_enabled:
         return Status("quiet", _("Off"), _("Events are skipped, and counted as such."))
@@ -77,7 +77,7 @@ def status_of(destination: Destination) -> Status:
         tone = "warn" if destination.hold == Hold.PAUSED else "bad"
         why = destination.hold_detail or _("Events wait and are sent on resume.")
         if destination.closing_at:
-            why = followed(why, _("It gets nothing new, and is deleted when they are sent."))
+            why = followed(why, _closing_sentence(destination))
         is_quoted = bool(destination.hold_detail) and not destination.closing_at
         return Status(tone, str(Hold(destination.hold).label), why, is_quoted)
     if destination.breaker_since:
@@ -89,6 +89,12 @@ def status_of(destination: Destination) -> Status:
         why = _("The limit of the platform for a minute is used up; the next request goes out at %(at)s.") % until
         return Status("good", _("Pacing"), why)
     return Status("good", _("On"))
+
+
+def _closing_sentence(destination: Destination) -> str:
+    if destination.is_kept_when_closed:
+        return _("It gets nothing new, and is switched off when what waits for it is sent.")
+    return _("It gets nothing new, and is deleted when what waits for it is sent.")
 
 
 def _unanswered(destination: Destination, since: datetime) -> Status:

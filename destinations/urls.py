@@ -1,6 +1,6 @@
 from django.urls import path
 
-from destinations.views import alerts, bench, configure, health, lists, observe, replays, setup, trace
+from destinations.views import alerts, bench, configure, control, health, lists, observe, replays, setup, trace
 
 app_name = "destinations"
 urlpatterns = [
@@ -10,15 +10,17 @@ urlpatterns = [
     path("destinations/add/<slug:platform_key>/", configure.create, name="create"),
     path("destinations/<int:pk>/", configure.edit, name="edit"),
     path("destinations/add/<slug:platform_key>/<slug:name>/look/", setup.look_at_field, name="look_at_field"),
+    path("destinations/add/<slug:platform_key>/look-at-id/", setup.look_at_id, name="look_at_id"),
     path("destinations/<int:pk>/check/", setup.check, name="check"),
     path("destinations/<int:pk>/progress/", setup.progress, name="progress"),
     path("destinations/<int:pk>/ids/", setup.ids, name="ids"),
     path("destinations/<int:pk>/ids/choices/", setup.id_choices, name="id_choices"),
-    path("destinations/<int:pk>/switch/", configure.switch, name="switch"),
-    path("destinations/<int:pk>/pause/", configure.pause, name="pause"),
-    path("destinations/<int:pk>/resume/", configure.resume, name="resume"),
-    path("destinations/<int:pk>/delete/", configure.delete, name="delete"),
-    path("destinations/<int:pk>/keep/", configure.keep, name="keep"),
+    path("destinations/<int:pk>/switch/", control.switch, name="switch"),
+    path("destinations/<int:pk>/switch-off/", control.switch_off, name="switch_off"),
+    path("destinations/<int:pk>/pause/", control.pause, name="pause"),
+    path("destinations/<int:pk>/resume/", control.resume, name="resume"),
+    path("destinations/<int:pk>/delete/", control.delete, name="delete"),
+    path("destinations/<int:pk>/keep/", control.keep, name="keep"),
     path("destinations/<int:pk>/try/", bench.try_one, name="try"),
     path("test-bench/", bench.bench, name="bench"),
     path("live/", lists.live_page, name="live"),

@@ -10,6 +10,7 @@ from django import forms
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from destinations import native_ids
 from destinations.platforms.base import Platform
 from routing.policy import DestinationRule, EventRule, Mode
 
@@ -82,19 +83,26 @@ class MappingForm(forms.Form):
             if default
             else _("The platform has no name of its own for it.")
         )
-        shape = platform.native_id
+        self.shape = shape = platform.native_id
         if shape is None:
             del self.fields["native_id"]
         else:
             native_id.label = shape.label
             native_id.help_text = shape.help
-            native_id.widget.attrs.update(autocomplete="off", spellcheck="false")
+            native_id.widget.attrs.update(placeholder=_("not set"), autocomplete="off", spellcheck="false")
+            native_ids.watch(native_id, platform, "native_id", "id_native_id")
 
     def clean_native_name(self) -> str:
         name: str = self.cleaned_data["native_name"]
         if not name.isprintable():
             raise forms.ValidationError(_("Printable characters only."))
         return name
+
+    def clean_native_id(self) -> str:
+        native_id: str = self.cleaned_data["native_id"]
+        if self.shape is not None and (sentence := native_ids.problem_of(self.shape, native_id)):
+            raise forms.ValidationError(sentence)
+        return native_id
 
 
 class ImportForm(forms.Form):

@@ -55,6 +55,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
 class Column(msgspec.Struct, frozen=True, kw_only=True):
     id: int
     name: str
+    platform: str
     label: str
     mode: str
     is_always: bool
@@ -166,6 +167,7 @@ def column_of(
     return Column(
         id=rule.id,
         name=rule.name,
+        platform=rule.platform,
         label=rule.label,
         mode=rule.mode_label,
         is_always=rule.is_builtin,

@@ -35,6 +35,16 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     choices: tuple[tuple[str, str], ...] = ()
     default: str = ""
     multiline: bool = False
+    way: str = ""
+    """Where one of several credentials will do: which of them this belongs to, in a word or two for the form."""
+    is_advanced: bool | None = None
+    """Whether the form folds it away as seldom needed; None: when it is optional and has a default."""
+
+    @property
+    def is_seldom(self) -> bool:
+        if self.is_advanced is None:
+            return bool(self.default) and not self.required
+        return self.is_advanced
 
     def problem(self, value: str) -> str:
         """A sentence that says what is wrong with `value`, or an empty string."""

@@ -133,7 +133,7 @@ class BigQuery(base.Platform):
               help="BigQuery → Explorer, below the project"),
         Field(name="table", label="Table", required=True, pattern=r"[\w-]{1,1024}", example="trackstack_events",
               help="Create it first; its CREATE TABLE stands in docs/platforms/bigquery.md"),
-        Field(name="location", label="Location", pattern=r"[A-Za-z0-9-]{2,40}",
+        Field(name="location", label="Location", is_advanced=True, pattern=r"[A-Za-z0-9-]{2,40}",
               help="Where the data set is, such as EU; for your own records, BigQuery finds it by itself"),
         Field(name="service_account_json", label="Service account key", secret=True, required=True, multiline=True,
               pattern=r"\s*\{[\s\S]+\}\s*", example=SERVICE_ACCOUNT,

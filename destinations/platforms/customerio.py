@@ -70,17 +70,18 @@ class CustomerIo(base.Platform):
         words("email phone first_name last_name city state zip country external_id anonymous_id company_domain")
     )
     fields = (
-        Field(name="site_id", label="Site ID", secret=True, pattern=r"[A-Za-z0-9]{8,64}",
+        Field(name="site_id", label="Site ID", way="Track API", secret=True, pattern=r"[A-Za-z0-9]{8,64}",
               example="a1b2c3d4e5f60718293a",
               help="Settings → API credentials → Track API keys; for the Track API"),
-        Field(name="api_key", label="Track API key", secret=True, pattern=r"[A-Za-z0-9]{8,64}",
+        Field(name="api_key", label="Track API key", way="Track API", secret=True, pattern=r"[A-Za-z0-9]{8,64}",
               example="0f1e2d3c4b5a69788796", help="Beside the Site ID"),
         Field(name="region", label="Region", required=True, default="us", example="us",
               choices=(("us", "United States"), ("eu", "European Union")),
               help="Settings → Privacy: where the account is kept"),
-        Field(name="cdp_key", label="Pipelines API key", secret=True, pattern=r"[\x21-\x39\x3b-\x7e]{8,128}",
+        Field(name="cdp_key", label="Pipelines API key", way="Pipelines API",
+              secret=True, pattern=r"[\x21-\x39\x3b-\x7e]{8,128}",
               help="Integrations → Customer.io API; for the Pipelines API"),
-        Field(name="api", label="API", default="track",
+        Field(name="api", label="API", is_advanced=False, default="track",
               choices=(("track", "Track v2: answers for every event"), ("pipelines", "Pipelines: feeds other tools")),
               help="Track, unless the events are to go on from Customer.io"),
         Field(name="identify", label="Persons", default="on",
@@ -89,7 +90,7 @@ class CustomerIo(base.Platform):
         Field(name="subscription", label="Subscription", default="off",
               choices=(("off", "Leave it to Customer.io"), ("marketing", "Follow the marketing consent")),
               help="Whether the consent of an event sets the person's unsubscribed attribute"),
-        Field(name="object_type_id", label="Object type of companies", pattern=r"\d{1,6}",
+        Field(name="object_type_id", label="Object type of companies", is_advanced=True, pattern=r"\d{1,6}",
               help="Relates persons to the object with their companyId: Data index → Objects, such as 1; empty: not"),
     )  # fmt: skip
 

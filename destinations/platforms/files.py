@@ -101,15 +101,15 @@ class Files(base.Platform):
     is_json = False
     ddl = DDL
     fields = (
-        Field(name="target", label="Where", default="local",
+        Field(name="target", label="Where", is_advanced=False, default="local",
               choices=(("local", "The exports folder of this server"), ("s3", "S3-compatible storage")),
               help="S3-compatible: Amazon S3, Cloudflare R2, Google Cloud Storage (HMAC keys), MinIO …"),
-        Field(name="prefix", label="Folder", default="events", pattern=rf"{_SEGMENT}(/{_SEGMENT})*",
+        Field(name="prefix", label="Folder", is_advanced=False, default="events", pattern=rf"{_SEGMENT}(/{_SEGMENT})*",
               help="Below the exports folder or in the bucket; letters, digits and _ = . - in parts joined by /"),
         Field(name="endpoint", label="Endpoint", pattern=r"https?://[^/\s?#@]+/?",
               help="Empty for Amazon S3; R2: https://<account>.r2.cloudflarestorage.com, "
                    "Google: https://storage.googleapis.com"),
-        Field(name="region", label="Region", default="us-east-1", pattern=r"[a-z0-9-]{2,40}",
+        Field(name="region", label="Region", is_advanced=False, default="us-east-1", pattern=r"[a-z0-9-]{2,40}",
               help="The bucket's region, such as eu-central-1; auto for R2 and Google"),
         Field(name="bucket", label="Bucket", pattern=r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]",
               help="S3 → Buckets; it must exist"),

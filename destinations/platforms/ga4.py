@@ -86,14 +86,15 @@ class Ga4(base.Platform):
     """))  # fmt: skip
     url_secrets = frozenset({"api_secret"})  # the protocol knows no other place for it
     fields = (
-        Field(name="measurement_id", label="Measurement ID", pattern=r"G-[A-Z0-9]{4,14}", example="G-EXAMPLE123",
+        Field(name="measurement_id", label="Measurement ID", way="A website",
+              pattern=r"G-[A-Z0-9]{4,14}", example="G-EXAMPLE123",
               help="Of a website: Admin → Data streams → the stream"),
         Field(name="api_secret", label="Measurement Protocol API secret", secret=True, required=True,
               pattern=r"[A-Za-z0-9_-]{10,64}", example="an-example-api-secret",
               help="On the same page → Measurement Protocol API secrets → Create"),
-        Field(name="firebase_app_id", label="Firebase app ID", pattern=r"\d+:\d+:[a-zA-Z]+:[a-zA-Z0-9]+",
+        Field(name="firebase_app_id", label="Firebase app ID", way="An app", pattern=r"\d+:\d+:[a-zA-Z]+:[a-zA-Z0-9]+",
               help="Of an app, instead of the measurement ID: Firebase → Project settings → Your apps"),
-        Field(name="region", label="Collected in", default="global",
+        Field(name="region", label="Collected in", is_advanced=False, default="global",
               choices=(("global", "Anywhere"), ("eu", "The European Union")), help="Which of Google's hosts is used"),
         Field(name="debug", label="Validate first", default="false", choices=(("false", "No"), ("true", "Yes")),
               help="Ask Google's validation server before each send; twice the requests"),

@@ -78,19 +78,20 @@ class HubSpot(base.Platform):
         words("email phone first_name last_name city state zip country crm_id user_agent company_domain")
     )
     fields = (
-        Field(name="access_token", label="Private app access token", secret=True, required=True,
+        Field(name="access_token", label="Private app access token", way="A private app", secret=True, required=True,
               pattern=r"[A-Za-z0-9_-]{20,512}", example="pat-na1-00000000-0000-4000-8000-000000000000",
               help="Settings → Integrations → Private apps → your app → Auth; its scopes: "
                    "analytics.behavioral_events.send, crm.objects.contacts.read and .write"),
         Field(name="portal_id", label="Hub ID", required=True, pattern=r"\d{4,12}", example="12345678",
               help="The number in the account menu, and in the address of HubSpot"),
-        Field(name="event_prefix", label="Event prefix", pattern=r"pe\d+_",
+        Field(name="event_prefix", label="Event prefix", is_advanced=True, pattern=r"pe\d+_",
               help="What the internal names of your events begin with; empty: pe, the Hub ID and _"),
-        Field(name="client_id", label="Client ID", pattern=r"[A-Za-z0-9-]{8,64}",
+        Field(name="client_id", label="Client ID", way="An app of your own", pattern=r"[A-Za-z0-9-]{8,64}",
               help="Instead of a private app: developer account → your app → Auth"),
-        Field(name="client_secret", label="Client secret", secret=True, pattern=r"[A-Za-z0-9-]{8,128}",
+        Field(name="client_secret", label="Client secret", way="An app of your own",
+              secret=True, pattern=r"[A-Za-z0-9-]{8,128}",
               help="Beside the client ID"),
-        Field(name="refresh_token", label="Refresh token", secret=True, pattern=r"\S{8,1024}",
+        Field(name="refresh_token", label="Refresh token", way="An app of your own", secret=True, pattern=r"\S{8,1024}",
               help="What HubSpot answered when the app was installed"),
         Field(name="event_properties", label="Event properties", multiline=True, default=PROPERTIES,
               pattern=r"\s*([a-z][a-z0-9_]{0,49}([\s,]+|$))*",
@@ -102,7 +103,7 @@ class HubSpot(base.Platform):
         Field(name="crm_ids", label="crmId is", default="hubspot",
               choices=(("hubspot", "HubSpot's record ID of the contact"), ("other", "the ID in another CRM")),
               help="A record ID comes before the e-mail address when HubSpot looks for the contact"),
-        Field(name="legal_basis", label="Legal basis", pattern=r"[^\r\n]{1,200}",
+        Field(name="legal_basis", label="Legal basis", is_advanced=True, pattern=r"[^\r\n]{1,200}",
               help="Written to contacts with marketing consent (hs_legal_basis), as HubSpot lists it, such as Freely "
                    "given consent from contact"),
         Field(name="api_version", label="API version", pattern=r"v3|20\d\d-(03|09)", default=VERSION,

@@ -117,14 +117,16 @@ class LinkedIn(base.Platform):
     list_needs = ("ad_account_id",)
     oauth = RefreshTokenGrant("LinkedIn", TOKEN_URL)
     fields = (
-        Field(name="access_token", label="Conversions API token", secret=True, required=True,
+        Field(name="access_token", label="Conversions API token", way="A token", secret=True, required=True,
               pattern=r"[A-Za-z0-9_-]{60,2048}",
               example="AQ-an-example-token-that-opens-only-the-sandbox-and-nothing-else-at-all",
-              help="Campaign Manager → Data → Signals manager → Direct API → Generate token; or the next three"),
-        Field(name="client_id", label="App client ID", pattern=r"[A-Za-z0-9]{8,32}",
+              help="Campaign Manager → Data → Signals manager → Direct API → Generate token"),
+        Field(name="client_id", label="App client ID", way="An app of your own", pattern=r"[A-Za-z0-9]{8,32}",
               help="Of an app of your own with access to the Conversions API: LinkedIn Developers → My apps → Auth"),
-        Field(name="client_secret", label="App client secret", secret=True, pattern=r"\S{8,128}", help="Beside it"),
-        Field(name="refresh_token", label="Refresh token", secret=True, pattern=r"[A-Za-z0-9_-]{20,2048}",
+        Field(name="client_secret", label="App client secret", way="An app of your own",
+              secret=True, pattern=r"\S{8,128}", help="Beside it"),
+        Field(name="refresh_token", label="Refresh token", way="An app of your own",
+              secret=True, pattern=r"[A-Za-z0-9_-]{20,2048}",
               help="Made with the scopes rw_conversions and r_ads; LinkedIn lets it live for a year"),
         Field(name="ad_account_id", label="Ad account", pattern=r"(urn:li:sponsoredAccount:)?\d{5,12}",
               example="512345678",

@@ -107,7 +107,7 @@ class Meta(base.Platform):
               pattern=r"[A-Za-z0-9_-]{40,1024}",
               example="EAA-an-example-token-that-opens-only-the-sandbox",
               help="Events Manager → your dataset → Settings → Conversions API → Generate access token"),
-        Field(name="app_secret", label="App secret", secret=True, pattern=r"[0-9a-f]{32}",
+        Field(name="app_secret", label="App secret", is_advanced=True, secret=True, pattern=r"[0-9a-f]{32}",
               help="App dashboard → Settings → Basic; only when the app requires appsecret_proof"),
         Field(name="test_event_code", label="Test event code", pattern=r"[A-Za-z0-9]{4,32}",
               help="Events Manager → Test events. Test events count like real ones: remove it afterwards"),

@@ -76,28 +76,35 @@ class Microsoft(base.Platform):
     oauth = offline.MicrosoftOAuth()
     lists_names = True
     fields = (
-        Field(name="uet_tag_id", label="UET tag ID", required=True, pattern=r"[0-9]{6,12}", example="187012345",
+        Field(name="uet_tag_id", label="UET tag ID", way="Conversions API",
+              required=True, pattern=r"[0-9]{6,12}", example="187012345",
               help="Conversions → UET tag; the tag must have a conversion goal, or nothing is reported"),
-        Field(name="capi_token", label="Conversions API token", secret=True, required=True, pattern=r"\S{8,4096}",
+        Field(name="capi_token", label="Conversions API token", way="Conversions API",
+              secret=True, required=True, pattern=r"\S{8,4096}",
               example="an-example-token-that-opens-only-the-sandbox",
               help="UET tag → Set up tagging → Use Conversions API → copy the token. Not offered? Ask the account "
                    "manager at Microsoft"),
-        Field(name="default_consent", label="Ad storage consent", choices=(("G", "Granted"), ("D", "Denied")),
+        Field(name="default_consent", label="Ad storage consent", is_advanced=True,
+              choices=(("G", "Granted"), ("D", "Denied")),
               help="Sent as adStorageConsent with events that do not say themselves"),
-        Field(name="api", label="API", default="capi", help="Offline conversions match clicks of the last 90 days to "
+        Field(name="api", label="API", is_advanced=False,
+              default="capi", help="Offline conversions match clicks of the last 90 days to "
               "offline conversion goals, whose names the events must have; they need the values below instead",
               choices=(("capi", "Conversions API (UET tag)"), ("offline", "Offline conversions"))),
-        Field(name="developer_token", label="Developer token", secret=True, pattern=r"[A-Za-z0-9]{10,64}",
+        Field(name="developer_token", label="Developer token", way="Offline conversions",
+              secret=True, pattern=r"[A-Za-z0-9]{10,64}",
               help="For offline conversions: developers.ads.microsoft.com → Account"),
-        Field(name="customer_id", label="Customer ID", pattern=r"\d{1,18}",
+        Field(name="customer_id", label="Customer ID", way="Offline conversions", pattern=r"\d{1,18}",
               help="For offline conversions: cid= in the address of Microsoft Advertising"),
-        Field(name="account_id", label="Account ID", pattern=r"\d{1,18}",
+        Field(name="account_id", label="Account ID", way="Offline conversions", pattern=r"\d{1,18}",
               help="For offline conversions: aid= in the address of Microsoft Advertising"),
-        Field(name="client_id", label="OAuth app: client ID", pattern=r"[0-9a-fA-F-]{32,36}",
+        Field(name="client_id", label="OAuth app: client ID", way="Offline conversions", pattern=r"[0-9a-fA-F-]{32,36}",
               help="For offline conversions: Azure portal → App registrations → your app → Application (client) ID"),
-        Field(name="client_secret", label="OAuth app: client secret", secret=True, pattern=r"\S{8,256}",
+        Field(name="client_secret", label="OAuth app: client secret", way="Offline conversions",
+              secret=True, pattern=r"\S{8,256}",
               help="Azure portal → your app → Certificates & secrets; a public app has none"),
-        Field(name="refresh_token", label="Refresh token", secret=True, pattern=r"\S{20,8192}",
+        Field(name="refresh_token", label="Refresh token", way="Offline conversions",
+              secret=True, pattern=r"\S{20,8192}",
               help="For offline conversions: sign in to your app once with the scope msads.manage offline_access"),
     )  # fmt: skip
 

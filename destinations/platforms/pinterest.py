@@ -82,7 +82,7 @@ class Pinterest(base.Platform):
         Field(name="conversion_token", label="Conversion access token", secret=True, required=True,
               pattern=r"[\x21-\x7e]{1,4096}", example="pina_EXAMPLETOKENTHATOPENSONLYTHESANDBOX",
               help="Ads Manager → Conversions → Conversions API → Set up API → Generate new token"),
-        Field(name="partner_name", label="Partner name", pattern=r"ss-[a-z0-9-]{1,60}",
+        Field(name="partner_name", label="Partner name", is_advanced=True, pattern=r"ss-[a-z0-9-]{1,60}",
               help="Only when Pinterest gave you one, such as ss-acme"),
         Field(name="action_source", label="Action source", default="web",
               choices=(("web", "Web"), ("offline", "Offline")),

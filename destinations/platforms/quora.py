@@ -82,7 +82,7 @@ class Quora(base.Platform):
         Field(name="access_token", label="Conversion API token", secret=True, required=True,
               pattern=r"[\x21-\x7e]{1,4096}", example="an-example-token-that-opens-only-the-sandbox",
               help="Ads Manager → Conversion API → Generate Token"),
-        Field(name="account_currency", label="Account currency", pattern=r"[A-Z]{3}", default="USD",
+        Field(name="account_currency", label="Account currency", is_advanced=False, pattern=r"[A-Z]{3}", default="USD",
               help="Quora takes amounts without a currency: those in another one are left out"),
         Field(name="user_data", label="People's data", default="on",
               choices=(("on", "Send: name, address, phone and e-mail in plain"), ("off", "Send only click ids")),

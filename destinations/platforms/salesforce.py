@@ -127,7 +127,7 @@ class Salesforce(base.Platform):
         Field(name="client_secret", label="Consumer secret", secret=True, required=True,
               pattern=r"[A-F0-9]{32,64}|.{16,}", example="0123456789ABCDEF0123456789ABCDEF",
               help="Beside the consumer key. Switch the client credentials flow on and name a run-as user"),
-        Field(name="refresh_token", label="Refresh token", secret=True, pattern=r"\S{20,}",
+        Field(name="refresh_token", label="Refresh token", is_advanced=True, secret=True, pattern=r"\S{20,}",
               help="Only for an app that was authorised by a person; empty: client credentials"),
         Field(name="external_id_field", label="External ID field", required=True, example="TrackStack_Id__c",
               pattern=r"[A-Za-z]\w*(__c)?",

@@ -109,9 +109,9 @@ class Snapchat(base.Platform):
               help="Business Manager → Business details → Conversions API tokens → Generate"),
         Field(name="test_event_code", label="Test event code", pattern=r"[A-Za-z0-9_-]{1,64}",
               help="Events Manager → Test events. Sent with every event: remove it afterwards"),
-        Field(name="custom_slots", label="Custom slots", multiline=True,
+        Field(name="custom_slots", label="Custom slots", is_advanced=True, multiline=True,
               help="One per line, such as Churned=CUSTOM_EVENT_4: the slot an event goes to instead of ours"),
-        Field(name="website_url", label="Website", pattern=r"https?://\S{3,2000}",
+        Field(name="website_url", label="Website", is_advanced=True, pattern=r"https?://\S{3,2000}",
               help="Sent as the page of events that came without one, which makes them web events; empty: they are "
                    "OFFLINE events"),
         Field(name="limited_data", label="Limit the use of data", default="denied",

@@ -109,7 +109,8 @@ class TikTok(base.Platform):
         # Not sent with real traffic: TikTok keeps events that carry it out of the real data.
         Field(name="test_event_code", label="Test event code", pattern=r"[A-Za-z0-9_-]{4,32}",
               help="Events Manager → your pixel → Test events. Only Send as test uses it; each session has its own"),
-        Field(name="event_source", label="Event source", default="web", help="Where the events happen",
+        Field(name="event_source", label="Event source", is_advanced=False,
+              default="web", help="Where the events happen",
               choices=(("web", "Website"), ("crm", "CRM"), ("offline", "Offline"), ("app", "App"))),
         Field(name="limited_data_use", label="Limited Data Use", default="no_consent",
               help="For US state privacy laws; TikTok applies it to people who live there",

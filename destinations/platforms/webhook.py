@@ -42,7 +42,7 @@ class Webhook(base.Platform):
               pattern=r"whsec_[A-Za-z0-9+/=]{32,88}(\s+whsec_[A-Za-z0-9+/=]{32,88})?",
               help="whsec_ and 24 to 64 random bytes in base64; to rotate it, enter the new and the old one, "
                    "with a space between"),
-        Field(name="headers", label="More headers", secret=True, multiline=True,
+        Field(name="headers", label="More headers", is_advanced=True, secret=True, multiline=True,
               help="One per line, as Name: value; Host, Content-* and webhook-* are ours"),
     )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Configure → Destinations: list, create, edit, switch, pause, delete."""
+"""Configure → Destinations: list, create, edit."""
 
 from __future__ import annotations
 
@@ -11,17 +11,16 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_GET, require_http_methods
 
-from destinations import changes, exports, platforms, queries, replay_plan
+from destinations import changes, exports, health, platforms, queries, replay_plan
 from destinations.forms import DestinationForm
-from destinations.models import Destination, Hold
+from destinations.models import Destination
 from destinations.platforms.base import Kind
 from destinations.views import bench, setup
-from routing import toggles
+from routing import drafts
 from trackstack_site.csv_lines import download, is_asked
 from trackstack_site.guard import needs
 
@@ -37,19 +36,26 @@ TOGGLE = "routing.toggle_route"
 @needs(VIEW)
 def index(request: HttpRequest) -> HttpResponseBase:
     counts = queries.counts_of(timezone.now().date())
+    tokens, now = health.ending_tokens(), timezone.now()
     rows = [
         {
             "destination": destination,
             "platform": destination.platform,
             "status": queries.status_of(destination),
             "counts": counts.get(destination.pk, queries.Counts()),
+            "ends": [
+                end
+                for end in health.ends_of(destination, tokens.get(destination.pk), now)
+                if end.days < health.SOON or end.tone != "quiet"
+            ],
         }
-        for destination in Destination.objects.present().defer("settings", "secrets")
+        for destination in Destination.objects.present().defer("secrets")
     ]
     if is_asked(request):
         return download("destinations", exports.DESTINATIONS, exports.destinations(rows))
     may_switch = any(request.user.has_perm(permission) for permission in (CHANGE, TOGGLE))
-    return render(request, "destinations/list.html", {"rows": rows, "may_switch": may_switch})
+    context = {"rows": rows, "may_switch": may_switch, "is_collecting": drafts.collects(request.user)}
+    return render(request, "destinations/list.html", context)
 
 
 @require_GET
@@ -68,11 +74,16 @@ def create(request: HttpRequest, platform_key: str) -> HttpResponse:
     form = DestinationForm(platform, data=request.POST or None, initial={"name": _free_name(platform.label)})
     if form.is_valid():
         try:
-            destination = changes.create(platform, config=form.config(), user=request.user, **_common(form))
+            destination = changes.create(
+                platform, config=form.config(), user=request.user, is_enabled=form.is_started(), **_common(form)
+            )
         except IntegrityError:  # two people, one name, the same second
             form.add_error("name", _("There is a destination of that name already."))
         else:
-            said = _("%(name)s is created and on. These steps lead to its first live event.")
+            if destination.is_enabled:
+                said = _("%(name)s is created and on. These steps lead to its first live event.")
+            else:
+                said = _("%(name)s is created, and off until you switch it on. These steps lead there.")
             messages.success(request, said % {"name": destination.name})
             return redirect("destinations:edit", destination.pk)
     mode = changes.starting_mode(platform).label
@@ -109,81 +120,16 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
             "status": queries.status_of(destination),
             "counts": queries.counts_of(timezone.now().date()).get(pk, queries.Counts()),
             "readable": _readable(destination),
+            "ends": health.ends_of(destination, health.ending_tokens(pk).get(pk), timezone.now()),
             "too_old_at": queries.first_too_old(destination) if destination.hold or destination.breaker_since else None,
             "backfill_url": f"{reverse('destinations:replay_new')}?{replay_plan.backfill_query(pk, platform)}",
             "may_switch": not platform.is_builtin and (may_change or request.user.has_perm(TOGGLE)),
+            "is_collecting": drafts.collects(request.user),
             "has_ids": platform.native_id is not None or platform.lists_names,
             **setup.context_of(destination),
             "try": {"form": bench.try_form(request)} | bench.try_context(request, destination),
         },
     )
-
-
-@require_POST
-@needs(CHANGE, TOGGLE)
-def switch(request: HttpRequest, pk: int) -> HttpResponse:
-    destination = _own(pk)
-    is_enabled = request.POST.get("on") == "1"
-    if changes.switch(destination, is_enabled, user=request.user):
-        if is_enabled:
-            said = _("%(name)s is switched on. Events are sent to it again.")
-        else:
-            said = _("%(name)s is switched off. What waits for it is skipped.")
-        messages.success(request, said % {"name": destination.name})
-    return _back(request)
-
-
-@require_POST
-@needs(CHANGE, TOGGLE)
-def pause(request: HttpRequest, pk: int) -> HttpResponse:
-    destination = _own(pk)
-    if toggles.set_hold(destination, Hold.PAUSED, user=request.user):
-        said = _("%(name)s is paused. Its events wait and nothing is lost.")
-        messages.success(request, said % {"name": destination.name})
-    return _back(request)
-
-
-@require_POST
-@needs(CHANGE, TOGGLE)
-def resume(request: HttpRequest, pk: int) -> HttpResponse:
-    destination = _own(pk)
-    changes.resume(destination, user=request.user)
-    messages.success(request, _("%(name)s is resumed. What waited is being sent.") % {"name": destination.name})
-    return _back(request)
-
-
-@require_http_methods(["GET", "POST"])
-@needs(DELETE)
-def delete(request: HttpRequest, pk: int) -> HttpResponse:
-    destination = _own(pk)
-    if request.method == "POST":
-        is_finished_first = request.POST.get("waiting") == "send"
-        changes.delete(destination, user=request.user, is_finished_first=is_finished_first)
-        is_closing = Destination.objects.present().filter(pk=pk).exists()
-        if is_closing:
-            said = _("%(name)s gets nothing new, and goes when what waits for it is sent.")
-        else:
-            said = _("%(name)s is deleted.")
-        messages.success(request, said % {"name": destination.name})
-        return redirect("destinations:list")
-    waiting = queries.waiting_count(destination)
-    context = {
-        "destination": destination,
-        "has_history": queries.has_history(destination),
-        "waiting": waiting,
-        "is_capped": waiting >= queries.COUNT_CAP,
-    }
-    return render(request, "destinations/delete.html", context)
-
-
-@require_POST
-@needs(DELETE)
-def keep(request: HttpRequest, pk: int) -> HttpResponse:
-    """Take back a deletion that waits for the last deliveries."""
-    destination = _own(pk)
-    if changes.stay(destination, user=request.user):
-        messages.success(request, _("%(name)s is kept, and gets events again.") % {"name": destination.name})
-    return redirect("destinations:edit", pk)
 
 
 KINDS = {
@@ -204,14 +150,6 @@ def gallery() -> list[dict[str, Any]]:
         if of:
             found.append({"key": kind.value, "label": label, "purpose": purpose, "platforms": of})
     return found
-
-
-def _own(pk: int) -> Destination:
-    """A destination that people control: not the built-in one, which is always there and always on."""
-    destination = get_object_or_404(Destination.objects.present(), pk=pk)
-    if destination.platform.is_builtin:
-        raise Http404
-    return destination
 
 
 def _common(form: DestinationForm) -> dict[str, Any]:
@@ -242,10 +180,3 @@ def _forbidden() -> HttpResponse:
     from django.core.exceptions import PermissionDenied
 
     raise PermissionDenied
-
-
-def _back(request: HttpRequest) -> HttpResponse:
-    """To the page the button was on."""
-    target = request.POST.get("next", "")
-    is_ours = url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure())
-    return redirect(target if is_ours else "destinations:list")

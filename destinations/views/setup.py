@@ -7,12 +7,14 @@ from typing import Any
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from destinations import changes, checking, golive, platforms
+from destinations import changes, checking, golive, native_ids, platforms
 from destinations.forms import PREFIX
+from destinations.forms_ids import PREFIX as ID_PREFIX
 from destinations.forms_ids import IdsForm
 from destinations.models import Destination
 from routing import drafts, snapshot, toggles
@@ -38,6 +40,19 @@ def look_at_field(request: HttpRequest, platform_key: str, name: str) -> HttpRes
     value = request.POST.get(PREFIX + name, "").replace("\r\n", "\n").strip()
     # Empty is said on saving: another credential may stand in for it, or it is stored and write-only.
     context = {"problem": field.problem(value) if value else "", "is_good": bool(value and field.pattern)}
+    return render(request, "destinations/_field_said.html", context | {"is_quoted": True})
+
+
+@require_POST
+@needs(MAP, CHANGE)
+def look_at_id(request: HttpRequest, platform_key: str) -> HttpResponse:
+    """What is wrong with the native id of an event, as it is typed; nothing is kept of it."""
+    shape = platforms.get(platform_key).native_id if platform_key in platforms.known_keys() else None
+    if shape is None:
+        raise Http404
+    fields = (name for name in request.POST if name == "native_id" or name.startswith(ID_PREFIX))
+    value = request.POST.get(next(fields, ""), "").strip()
+    context = {"problem": native_ids.problem_of(shape, value), "is_good": bool(value)}
     return render(request, "destinations/_field_said.html", context)
 
 
@@ -137,6 +152,9 @@ def context_of(destination: Destination) -> dict[str, Any]:
         "destination": destination,
         "steps": found,
         "is_live": golive.is_live(found),
+        "done": sum(step.is_done for step in found),
+        "is_way_shown": bool(found)
+        and (not golive.is_live(found) or golive.is_recent(destination, timezone.now().date())),
     }
 
 

@@ -56,7 +56,7 @@ def test_a_destination_is_set_up_until_events_arrive_and_deleted(open_as: OpenAs
     address = page.url
 
     card.get_by_role("link", name="Enter ids").click()
-    page.get_by_role("button", name="Fetch the list from LinkedIn").click()
+    page.get_by_role("button", name="Load from LinkedIn").click()
     expect(page.get_by_text("pick them in the fields below")).to_be_visible()
     field = page.get_by_label("SignUp", exact=True)
     field.fill("nonsense")

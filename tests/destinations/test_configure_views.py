@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from destinations import changes, delivery, outgoing, platforms
-from destinations.models import Delivery, Destination, EventMode, Hold, LedgerEntry, State
+from destinations.models import AccessToken, Delivery, Destination, EventMode, Hold, LedgerEntry, State
 from destinations.platforms.base import Response
 from events.ingest import Sender, accept_batch
 from routing import snapshot
@@ -216,6 +216,20 @@ def test_new_credentials_release_a_hold_that_the_old_ones_caused() -> None:
     assert paused.hold == Hold.PAUSED
 
 
+def test_saving_untouched_defaults_is_no_change() -> None:
+    destination = factories.make_destination("meta", name="Pixel")
+    assert "api_version" not in destination.settings, "as a destination of the demo or of the API"
+    client, page = client_with(group="Engineer"), reverse("destinations:edit", args=[destination.pk])
+    form = client.get(page).context["form"]
+    shown = {bound.html_name: bound.value() or "" for bound in form if bound.name != "sources"} | {"is_sandbox": "on"}
+    before = RoutingChange.objects.count()
+    answer = client.post(page, shown, follow=True)
+    assert "Nothing was changed." in answer.content.decode()
+    assert RoutingChange.objects.count() == before
+    client.post(page, shown | {"field_ldu_mode": "geo"})
+    assert RoutingChange.objects.latest("pk").sentences == ["Pixel: Limited Data Use off → geo"]
+
+
 def test_delete_only_without_a_past() -> None:
     destination = factories.make_destination("meta", name="Pixel", event_mode=EventMode.CUSTOM)
     send()
@@ -285,7 +299,9 @@ def test_a_deletion_that_waits_can_be_taken_back(waiting: Destination) -> None:
     client.post(reverse("destinations:delete", args=[waiting.pk]), {"waiting": "send"})
     client.post(reverse("destinations:pause", args=[waiting.pk]))
     html = client.get(reverse("destinations:edit", args=[waiting.pk])).content.decode()
-    assert html.count("It gets nothing new, and is deleted when they are sent.") == 1, "said of a paused one as well"
+    assert html.count("It gets nothing new, and is deleted when what waits for it is sent.") == 1, (
+        "said of a paused one as well"
+    )
     assert client.post(reverse("destinations:keep", args=[waiting.pk])).status_code == 302
     send("e2")
     assert Delivery.objects.filter(destination=waiting, state=State.WAITING).count() == 2
@@ -311,6 +327,24 @@ def test_the_list_balances_and_does_not_ask_more_for_more_destinations(django_as
     with django_assert_max_num_queries(8):
         html = client.get(reverse("destinations:list")).content.decode()
     assert html.count("Recommended") == 4
+
+
+@pytest.mark.parametrize(("days", "is_listed"), [(59, True), (61, False), (-1, True)])
+def test_what_expires_is_told_on_its_page_and_when_near_in_the_list(days: int, is_listed: bool) -> None:
+    destination = factories.make_destination("meta", name="Pixel")
+    AccessToken.objects.create(destination=destination, expires_at=timezone.now() + timedelta(days=days, hours=1))
+    client = client_with(group="Viewer")
+    said = "Access token expired on" if days < 0 else "Access token expires on"
+    page = client.get(reverse("destinations:edit", args=[destination.pk])).content.decode()
+    assert said in page
+    if days > 0:
+        assert f"in {days} days" in page
+    assert (said in client.get(reverse("destinations:list")).content.decode()) is is_listed
+
+
+def test_the_gallery_keeps_the_words_of_its_search() -> None:
+    html = client_with(group="Engineer").get(reverse("destinations:add"), {"q": '"li'}).content.decode()
+    assert 'value="&quot;li"' in html
 
 
 def send(event_id: str = "") -> None:

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
 from destinations import changes, checking, golive, platforms, trial
-from destinations.models import Destination, EventMode, LedgerEntry
+from destinations.models import Destination, EventMode, Hold, LedgerEntry
 from destinations.platforms.base import IdChoice
 from routing import toggles
 from routing.models import DraftChange, Route, RoutingChange
@@ -40,6 +41,35 @@ def test_a_shape_is_looked_at_while_typing() -> None:
     assert client_with(group="Viewer").post(page, {"field_pixel_id": "1"}).status_code == 403
 
 
+@pytest.mark.parametrize("name", ["native_id", "id_of_SignUp"])
+def test_the_shape_of_an_id_is_looked_at_while_typing(name: str) -> None:
+    page = reverse("destinations:look_at_id", args=["google_ads"])
+    mapper = client_with("routing.change_route")
+
+    def said(value: str) -> str:
+        return mapper.post(page, {name: value}).content.decode()
+
+    assert "This is no Conversion action: Goals →" in said("abc")
+    assert "It looks like “7012345678”." in said("abc")
+    assert "Looks right." in said(" 7012345678 ")
+    assert said("").strip() == ""
+    assert mapper.post(reverse("destinations:look_at_id", args=["meta"]), {name: "1"}).status_code == 404
+    assert client_with(group="Viewer").post(page, {name: "1"}).status_code == 403
+
+
+def test_ids_are_watched_where_they_are_entered_and_show_no_example_as_value() -> None:
+    google = factories.make_destination("google_ads", name="Ads")
+    client, look = client_with(group="Engineer"), reverse("destinations:look_at_id", args=["google_ads"])
+    for page in (
+        reverse("destinations:ids", args=[google.pk]),
+        reverse("routing:mapping", args=[google.pk, "SignUp"]),
+    ):
+        html = client.get(page).content.decode()
+        assert f'hx-post="{look}"' in html
+        assert 'placeholder="not set"' in html
+        assert f'placeholder="{google.platform.native_id.example}"' not in html  # type: ignore[union-attr]
+
+
 def test_a_setting_with_a_default_is_not_offered_unset() -> None:
     client = client_with(group="Engineer")
     assert "Not set" not in client.get(reverse("destinations:create", args=["linkedin"])).content.decode()
@@ -66,7 +96,10 @@ def test_the_way_to_the_first_live_event(monkeypatch: pytest.MonkeyPatch, settin
     Route.objects.filter(destination=linkedin).delete()
     toggles.apply(linkedin, mode="custom")
     found = steps(linkedin)
-    assert [step.is_done for step in found.values()] == [False] * 4
+    assert {key: step.is_done for key, step in found.items() if key != "on"} == dict.fromkeys(
+        ("credentials", "events", "test", "live"), False
+    )
+    assert found["on"].is_done
     assert "Go live" in client.get(page).content.decode()
 
     verdict = checking.Verdict(False, "The token has expired: make a new one.", 30)
@@ -93,12 +126,61 @@ def test_the_way_to_the_first_live_event(monkeypatch: pytest.MonkeyPatch, settin
     assert steps(linkedin)["test"].is_done
 
     assert "hx-trigger" in client.get(reverse("destinations:progress", args=[linkedin.pk])).content.decode()
-    LedgerEntry.objects.create(day="2026-11-01", destination=linkedin, event_name="SignUp", state="delivered", count=1)
+    today = timezone.now().date()
+    first = LedgerEntry.objects.create(day=today, destination=linkedin, event_name="SignUp", state="delivered", count=1)
     assert steps(linkedin)["live"].is_done
     over = client.get(reverse("destinations:progress", args=[linkedin.pk])).content.decode()
     assert "It is live" in over
     assert "hx-trigger" not in over
-    assert "Go live" not in client.get(page).content.decode()
+    html = client.get(page).content.decode()
+    assert "Go live" not in html
+    assert "It is live" in html
+    assert f"Live since {today.isoformat()}; SignUp was among the first events." in html
+    LedgerEntry.objects.filter(pk=first.pk).update(day=today - golive.SAID_FOR)
+    assert 'id="golive"' not in client.get(page).content.decode(), "said for some days, not for ever"
+
+
+def test_a_new_destination_is_set_up_before_it_is_on() -> None:
+    client = client_with(group="Engineer")
+    create = reverse("destinations:create", args=["meta"])
+    config = {f"field_{name}": value for name, value in platforms.get("meta").example_config().items()}
+    answer = client.post(create, {"name": "Later", "source_choice": "all", "start": "later", **config}, follow=True)
+    later = Destination.objects.get(name="Later")
+    assert not later.is_enabled
+    html = answer.content.decode()
+    assert "Later is created, and off until you switch it on." in html
+    assert not steps(later)["on"].is_done
+    assert ">Switch on</button>" in html
+    assert RoutingChange.objects.latest("pk").sentences == [
+        "Later is created for Meta in Recommended mode, switched off"
+    ]
+    client.post(reverse("destinations:switch", args=[later.pk]), {"on": "1"})
+    assert steps(later)["on"].is_done
+
+    client.post(create, {"name": "Now", "source_choice": "all", "start": "now", **config})
+    assert Destination.objects.get(name="Now").is_enabled
+    client.post(create, {"name": "Unsaid", "source_choice": "all", **config})
+    assert not Destination.objects.get(name="Unsaid").is_enabled
+    page = reverse("destinations:edit", args=[later.pk])
+    assert 'name="start"' not in client.get(page).content.decode(), "asked once"
+
+
+def test_a_held_destination_does_not_count_as_on() -> None:
+    paused = factories.make_destination("meta", hold=Hold.PAUSED)
+    assert not steps(paused)["on"].is_done
+    html = client_with(group="Marketer").get(reverse("destinations:edit", args=[paused.pk])).content.decode()
+    card = html[html.index('id="golive"') :]
+    assert f'action="{reverse("destinations:resume", args=[paused.pk])}"' in card[: card.index("</section>")]
+
+
+def test_the_way_is_said_to_be_over_while_a_step_was_left_out() -> None:
+    meta = factories.make_destination("meta")
+    today = timezone.now().date()
+    LedgerEntry.objects.create(day=today, destination=meta, event_name="SignUp", state="delivered", count=1)
+    assert not steps(meta)["test"].is_done
+    html = client_with(group="Engineer").get(reverse("destinations:edit", args=[meta.pk])).content.decode()
+    assert "It is live" in html
+    assert "3 of 5 done" in html
 
 
 def test_new_settings_want_a_new_check() -> None:

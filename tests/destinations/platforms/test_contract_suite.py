@@ -90,6 +90,23 @@ def test_the_configuration_is_checked_with_sentences(platform: Platform) -> None
 
 
 @each_platform
+def test_ways_are_alternatives(platform: Platform) -> None:
+    assert len({field.way for field in platform.fields} - {""}) != 1, "one way alone is no choice"
+
+
+@each_platform
+def test_a_field_left_empty_means_its_default(platform: Platform) -> None:
+    """On this rests that saving untouched defaults changes nothing."""
+    config = CONFIG[platform.key]
+    items = [item(event, platform, email="ada@example.com") for event in sorted(platform.recommended)]
+    for field in platform.fields:
+        if not field.default or field.required:
+            continue
+        built = [platform.build(items, {**config, field.name: value}, NOW) for value in (field.default, "")]
+        assert built[0] == built[1], field.name
+
+
+@each_platform
 def test_its_examples_are_a_whole_configuration(platform: Platform) -> None:
     assert platform.problems(platform.example_config()) == {}
 

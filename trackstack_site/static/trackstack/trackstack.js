@@ -78,6 +78,14 @@ function filter(box) {
   if (words.length) say(fill(texts.shown, { shown, total: rows.length }));
 }
 
+// [data-filter-kept]: the words stand in the address too, for a reload, a link and the way back.
+function keepFilter(box) {
+  const address = new URL(location.href);
+  if (box.value.trim()) address.searchParams.set(box.name, box.value.trim());
+  else address.searchParams.delete(box.name);
+  history.replaceState(history.state, "", address);
+}
+
 // --- Fold: a button with aria-expanded and aria-controls folds a group; the page may keep it ---------------
 function fold(button, isOpen) {
   button.setAttribute("aria-expanded", String(isOpen));
@@ -111,7 +119,11 @@ document.addEventListener("click", (event) => {
 
 // A form that downloads leaves the page as it is: the dialog it stood in is done with.
 document.addEventListener("submit", (event) => { if (event.target.matches("#dialog form[method=get]:not([hx-get])")) setTimeout(() => $("#dialog").close()); });
-document.addEventListener("input", (event) => { if (event.target.matches("[data-filter]")) filter(event.target); });
+document.addEventListener("input", (event) => {
+  if (!event.target.matches("[data-filter]")) return;
+  filter(event.target);
+  if (event.target.matches("[data-filter-kept]")) keepFilter(event.target);
+});
 
 // --- Keys: single letters, outside fields and dialogs; `?` lists them ---------------------------------------
 const LIST_ROW = "main :is(table.table > tbody > tr:not([hidden]), .lanes > li)";
@@ -156,7 +168,7 @@ document.addEventListener("keydown", (event) => {
   const box = $("[data-search-key]");
   if (event.key === "Escape" && event.target === box && box.value) {
     box.value = "";
-    if (box.dataset.filter) filter(box);
+    box.dispatchEvent(new Event("input", { bubbles: true }));
   }
   if (event.target.closest("input:not([type=checkbox], [type=radio]), select, textarea, [contenteditable], dialog, .reference")) return;
   if (KEYS[event.key] && KEYS[event.key]() !== false) event.preventDefault();
