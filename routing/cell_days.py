@@ -1,4 +1,4 @@
-"""One cell of the matrix day by day: what was delivered there on each of the last seven days (UTC)."""
+"""One cell of the matrix day by day: what was delivered there on each of the last seven days (UTC), and what died."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ LEAST_BAR = 1.5
 
 # As the event page asks: totals by their unique index, and the little that is not folded yet by an index of its own.
 _SQL = """
-SELECT day, sum(count)::bigint FROM (
-    SELECT day, count FROM destinations_ledgerentry
+SELECT day, state, sum(count)::bigint FROM (
+    SELECT day, state, count FROM destinations_ledgerentry
     WHERE is_total AND day = ANY(%(days)s) AND destination_id = %(destination)s AND event_name = %(event)s
-        AND state = %(state)s
+        AND state = ANY(%(states)s)
     UNION ALL
-    SELECT day, count FROM destinations_ledgerentry
+    SELECT day, state, count FROM destinations_ledgerentry
     WHERE NOT is_total AND day = ANY(%(days)s) AND destination_id = %(destination)s AND event_name = %(event)s
-        AND state = %(state)s
-) both_kinds GROUP BY day
+        AND state = ANY(%(states)s)
+) both_kinds GROUP BY 1, 2
 """
 
 
@@ -39,14 +39,30 @@ class Day(NamedTuple):
         return BAR_HEIGHT - self.height
 
 
-def delivered(event: str, destination_id: int, today: date) -> list[Day]:
-    """Seven days, today last, those without a delivery too. One query."""
+class Week(NamedTuple):
+    days: list[Day]
+    """Seven, today last, those without a delivery too."""
+    dead: int
+
+    @property
+    def delivered(self) -> int:
+        return sum(day.count for day in self.days)
+
+    @property
+    def most(self) -> Day:
+        return max(self.days, key=lambda day: day.count)
+
+
+def week(event: str, destination_id: int, today: date) -> Week:
+    """One query."""
     days = days_to(today)
-    asked = {"days": days, "destination": destination_id, "event": event, "state": LedgerState.DELIVERED.value}
+    states = [LedgerState.DELIVERED.value, LedgerState.DEAD.value]
+    asked = {"days": days, "destination": destination_id, "event": event, "states": states}
     with connection.cursor() as cursor:
         cursor.execute(_SQL, asked)
-        counts: dict[date, int] = dict(cursor.fetchall())
-    return with_bars([(day, counts.get(day, 0)) for day in days])
+        counts: dict[tuple[date, str], int] = {(day, state): count for day, state, count in cursor.fetchall()}
+    dead = sum(count for (_, state), count in counts.items() if state == LedgerState.DEAD)
+    return Week(with_bars([(day, counts.get((day, states[0]), 0)) for day in days]), dead)
 
 
 def with_bars(counts: list[tuple[date, int]]) -> list[Day]:

@@ -100,7 +100,7 @@ def _line(
         rule,
         decision.send,
         decision.sentence(event, rule),
-        rule.native_name(event),
+        rule.shown_name(rule.native_name(event)),
         rule.native_ids.get(event, ""),
         _figures(rule, event, counts, since),
         _why(rule, event, counts),

@@ -72,7 +72,7 @@ class MappingForm(forms.Form):
 
     def __init__(self, *args: Any, platform: Platform, rule: DestinationRule, event: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        default = platform.native_name(event)
+        default = rule.shown_name(platform.native_name(event))
         name, native_id = self.fields["native_name"], self.fields["native_id"]
         name.label = _("What %(platform)s calls it") % {"platform": platform.label}
         name.widget.attrs.update(

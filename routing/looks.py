@@ -20,14 +20,13 @@ SHOWS = {
 
 DRAFT = "draft"
 """Of SHOWS, for those who collect their switches in a draft."""
-FUNNEL = "funnel"
 MOST_FOLDED = 50
 LONGEST_NAME = 64
 
 
 class Look(NamedTuple):
     folded: frozenset[str] = frozenset()
-    """Keys of stages, and FUNNEL."""
+    """Keys of stages."""
     show: str = ""
 
 

@@ -21,11 +21,16 @@ class StageInfo(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """A destination's state in a word; `tone` picks the pill."""
+    """A destination's state in a word, as the page of destinations says it; `tone` picks the pill."""
 
     word: str
     tone: str
     detail: str = ""
+
+    @property
+    def stands_out(self) -> bool:
+        """Not as nearly every column is: only that gets a pill."""
+        return self.tone not in ("good", "info")
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +51,8 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     fan_in: int = 0
     """How many switched-on events go there under this native name, when more than one."""
     sent: int = 0
+    dead: int = 0
+    """Dead letters of what was received in the last seven days."""
     is_drafted: bool = False
     """In its reader's draft: not in force yet."""
     is_usual: bool = True
@@ -58,6 +65,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     platform: str
     label: str
     mode: str
+    is_usual_mode: bool
     is_always: bool
     status: Status
     on: int
@@ -69,7 +77,6 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
 
 class Row(msgspec.Struct, frozen=True):
     event: str
-    description: str
     is_warehouse_only: bool
     cells: list[Cell]
 
@@ -126,6 +133,7 @@ def cells_of(
     rule: DestinationRule,
     events: Mapping[str, EventRule],
     sent: Mapping[tuple[int, str], int],
+    dead: Mapping[tuple[int, str], int],
     drafted: Container[str] = (),
 ) -> dict[str, Cell]:
     """One column: a cell per registered event, in the order of the taxonomy. drafted: events in the reader's draft."""
@@ -145,11 +153,12 @@ def cells_of(
             is_on=on[name],
             problem="" if carried.send or not on[name] or rule.is_builtin else carried.reason,
             reason="" if on[name] else selects(rule, name, event_rule).reason,
-            native_name=native[name],
+            native_name=rule.shown_name(native[name]),
             native_id=rule.native_ids.get(name, ""),
             lacks_id=rule.needs_native_id and not rule.native_ids.get(name),
             fan_in=shared if shared > 1 and not rule.is_builtin else 0,
             sent=sent.get((rule.id, name), 0),
+            dead=max(0, dead.get((rule.id, name), 0)),
             is_drafted=name in drafted,
             is_usual=on[name] == is_on(usual, name, event_rule),
         )
@@ -170,6 +179,7 @@ def column_of(
         platform=rule.platform,
         label=rule.label,
         mode=rule.mode_label,
+        is_usual_mode=rule.mode == USUAL_MODE[rule.kind],
         is_always=rule.is_builtin,
         status=status,
         on=on,
@@ -197,17 +207,18 @@ def stage_cell(rule: DestinationRule, stage: StageInfo, cells: Iterable[Cell]) -
 
 def status_of(rule: DestinationRule) -> Status:
     if rule.is_builtin:
-        return Status(_("on"), "good", _("Every accepted event is here."))
+        return Status(_("On"), "good", _("Every accepted event is here."))
     if not rule.is_enabled:
-        return Status(_("off"), "quiet", _("Nothing is sent to this destination."))
+        return Status(_("Off"), "quiet", _("Nothing is sent to this destination."))
     if rule.is_held:
-        return Status(_("held"), "warn", _why_held(rule))
+        word = str(Hold(rule.hold).label) if rule.hold else _("Held")
+        return Status(word, "warn" if rule.hold in ("", Hold.PAUSED) else "bad", why_held(rule))
     if rule.is_sandbox:
-        return Status(_("sandbox"), "info", _("Sent to the built-in sandbox instead of the platform."))
-    return Status(_("on"), "good")
+        return Status(_("Sandbox"), "info", _("Sent to the built-in sandbox instead of the platform."))
+    return Status(_("On"), "good")
 
 
-def _why_held(rule: DestinationRule) -> str:
+def why_held(rule: DestinationRule) -> str:
     if not rule.hold:
         return _("Deliveries are written and wait.")
     label = Hold(rule.hold).label
@@ -216,11 +227,11 @@ def _why_held(rule: DestinationRule) -> str:
 
 def events_shown(state: Snapshot, words: str, mark: str) -> list[str]:
     """The events whose rows the page shows under a filter: all words found, and the mark of a view if one is given."""
-    columns = [cells_of(rule, state.events, {}) for rule in state.rules.values()]
+    columns = [cells_of(rule, state.events, {}, {}) for rule in state.rules.values()]
     wanted = words.lower().split()
     found = []
     for name in state.events:
-        row = Row(name, "", False, [cells[name] for cells in columns])
+        row = Row(name, False, [cells[name] for cells in columns])
         text = row.words.lower()
         if all(word in text for word in wanted) and (not mark or mark in row.marks.split()):
             found.append(name)
@@ -230,18 +241,18 @@ def events_shown(state: Snapshot, words: str, mark: str) -> list[str]:
 def build(
     state: Snapshot,
     stages: Iterable[StageInfo],
-    descriptions: Mapping[str, str],
-    statuses: Mapping[int, Status],
     sent: Mapping[tuple[int, str], int],
+    dead: Mapping[tuple[int, str], int],
     drafted: Mapping[int, Container[str]] | None = None,
     drafted_modes: Container[int] = (),
 ) -> Matrix:
-    """sent: (destination id, event) → delivered in the last seven days.
+    """sent, dead: (destination id, event) → delivered, and dead, in the last seven days.
 
     drafted, drafted_modes: what is in the reader's draft, by destination.
     """
-    rules = list(state.rules.values())
-    columns = {rule.id: cells_of(rule, state.events, sent, (drafted or {}).get(rule.id, ())) for rule in rules}
+    # The built-in warehouse has nothing to switch: it stands last, out of the way.
+    rules = sorted(state.rules.values(), key=lambda rule: rule.is_builtin)
+    columns = {rule.id: cells_of(rule, state.events, sent, dead, (drafted or {}).get(rule.id, ())) for rule in rules}
     shown = []
     for info in stages:
         names = [name for name, event_rule in state.events.items() if event_rule.stage == info.key]
@@ -250,7 +261,6 @@ def build(
         rows = [
             Row(
                 name,
-                descriptions.get(name, ""),
                 state.events[name].routing_class == "warehouse_only",
                 [columns[rule.id][name] for rule in rules],
             )
@@ -263,7 +273,7 @@ def build(
             column_of(
                 rule,
                 columns[rule.id],
-                statuses.get(rule.id) or status_of(rule),
+                status_of(rule),
                 is_mode_drafted=rule.id in drafted_modes,
             )
             for rule in rules

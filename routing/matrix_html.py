@@ -10,9 +10,7 @@ from html import escape
 
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
-from destinations import reasons
 from routing.matrix import Cell, Row, StageCell
 
 MAPPING_URL = "{}/{}/"
@@ -28,26 +26,7 @@ class Words:
         self.always = escape(_("always"))
         self.draft = escape(_("draft"))
         self.unmapped = escape(_("not mapped"))
-        self.needs_id = escape(_("%(name)s: needs an id"))
         self.stage = _("All of %(stage)s → %(destination)s")
-        self._fans: dict[int, str] = {}
-        self._problems: dict[str, str] = {}
-
-    def fan_in(self, count: int) -> str:
-        """With %(count)d and %(name)s, of which the name is escaped already."""
-        if count not in self._fans:
-            one, many = (
-                "%(count)d event that is on becomes %(name)s here",
-                "%(count)d events that are on become %(name)s here",
-            )
-            self._fans[count] = escape(ngettext(one, many, count))
-        return self._fans[count]
-
-    def problem(self, code: str) -> str:
-        if code not in self._problems:
-            values = {"reason": str(reasons.label(code)).lower()}
-            self._problems[code] = escape(_("On, but nothing is sent: %(reason)s") % values)
-        return self._problems[code]
 
 
 def short(count: int) -> str:
@@ -70,41 +49,63 @@ def cell_id(cell: Cell) -> str:
 
 def cell_html(cell: Cell, words: Words, *, may_toggle: bool, may_map: bool) -> str:
     """What is inside the <td>: switch, count of the last seven days, native name as the way to the mapping."""
-    count = f"<b>{short(cell.sent)}</b>" if cell.sent else ""
     if cell.is_always:
-        return f"<i>{words.always}</i>{count}"
+        return f"<i>{words.always}</i>{_count(cell)}"
     event = escape(cell.event)
-    problem = f' class="switch is-warn" title="{words.problem(cell.problem)}"' if cell.problem else ' class="switch"'
-    hint = "" if cell.is_on or cell.reason == "not_selected" else f' title="{_reason(cell)}"'
-    # The page has an element `drafted` that says what it means.
-    drafted = f' aria-describedby="drafted"></button><em>{words.draft}</em>' if cell.is_drafted else "></button>"
+    looks, described = _marks(cell)
     switch = (
-        f'<button id="{cell_id(cell)}" role="switch" aria-checked="{"true" if cell.is_on else "false"}"'
-        f'{problem}{hint} name="set" value="{cell.destination_id}:{event}:{0 if cell.is_on else 1}"'
-        f' aria-label="{event} → {escape(cell.destination)}"{"" if may_toggle else " disabled"}'
-        f"{drafted}"
+        f'<button id="{cell_id(cell)}" role="switch" aria-checked="{"true" if cell.is_on else "false"}"{looks}'
+        f' name="set" value="{cell.destination_id}:{event}:{0 if cell.is_on else 1}"'
+        f' aria-label="{event} → {escape(cell.destination)}"{described}{"" if may_toggle else " disabled"}></button>'
     )
-    return switch + count + _mapping(cell, words, may_map=may_map)
+    draft = f"<em>{words.draft}</em>" if cell.is_drafted else ""
+    return switch + draft + _count(cell) + _mapping(cell, words, may_map=may_map)
+
+
+def _marks(cell: Cell) -> tuple[str, str]:
+    """Classes and descriptions of a switch. Most have none; the sentences stand once in the page, in its legend."""
+    looks, ids = [], []
+    if cell.problem:
+        looks.append("is-warn")
+        ids.append("m-lacking")
+    elif _is_fan(cell):
+        ids.append("m-fan")
+    if cell.dead:
+        ids.append("m-dead")
+    if cell.reason == "warehouse_only":
+        looks.append("is-house")
+        ids.append("m-house")
+    if not cell.is_usual:
+        looks.append("is-own")
+    if cell.is_drafted:
+        ids.append("drafted")
+    return (
+        f' class="{" ".join(looks)}"' if looks else "",
+        f' aria-describedby="{" ".join(ids)}"' if ids else "",
+    )
+
+
+def _is_fan(cell: Cell) -> bool:
+    return bool(cell.fan_in and cell.native_name and not cell.lacks_id)
+
+
+def _count(cell: Cell) -> str:
+    if cell.dead:
+        return f'<b class="is-failing">{short(cell.sent)}</b>'
+    return f"<b>{short(cell.sent)}</b>" if cell.sent else ""
 
 
 def _mapping(cell: Cell, words: Words, *, may_map: bool) -> str:
-    name, mark, title = escape(cell.native_name), "", ""
+    name, mark = escape(cell.native_name), ""
     if not name:
         name, mark = words.unmapped, ' class="is-none"'
-    elif cell.lacks_id:
-        mark, title = ' class="is-lacking"' if cell.is_on else ' class="is-idless"', words.needs_id % {"name": name}
-    elif cell.fan_in:
-        mark, title = ' class="is-fan"', words.fan_in(cell.fan_in) % {"count": cell.fan_in, "name": name}
-    hint = f' title="{title}"' if title else ""
+    elif cell.problem:
+        mark = ' class="is-lacking"'
+    elif _is_fan(cell):
+        mark = ' class="is-fan"'
     if not may_map:
-        return f"<span{mark}{hint}>{name}</span>"
-    return f'<a href="{MAPPING_URL.format(cell.destination_id, escape(cell.event))}"{mark}{hint}>{name}</a>'
-
-
-def _reason(cell: Cell) -> str:
-    return escape(
-        reasons.explain(cell.reason, event=cell.event, destination=cell.destination, platform=cell.destination)
-    )
+        return f"<span{mark}>{name}</span>"
+    return f'<a href="{MAPPING_URL.format(cell.destination_id, escape(cell.event))}"{mark}>{name}</a>'
 
 
 def row_cells(row: Row, words: Words, *, may_toggle: bool, may_map: bool) -> SafeString:

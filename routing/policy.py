@@ -88,6 +88,8 @@ class DestinationRule(msgspec.Struct, frozen=True, kw_only=True):
     recommended: frozenset[str] = frozenset()
     native_names: Mapping[str, str] = {}
     """Canonical name → what it is called there; a name that is absent and not `takes_custom_events` is unmapped."""
+    fills: Mapping[str, str] = {}
+    """What stands for a {placeholder} of a native name on screens; the adapter fills it in by itself."""
     takes_custom_events: bool = False
     native_ids: Mapping[str, str] = {}
     needs_native_id: bool = False
@@ -97,6 +99,12 @@ class DestinationRule(msgspec.Struct, frozen=True, kw_only=True):
         name = self.native_names.get(event)
         if name is None:
             return event if self.takes_custom_events else ""
+        return name
+
+    def shown_name(self, name: str) -> str:
+        """A native name as people read it, its placeholders filled in; `…` stands for what is not set yet."""
+        for field, value in self.fills.items():
+            name = name.replace(f"{{{field}}}", value or "…")
         return name
 
     @property

@@ -267,6 +267,7 @@ def rule_of(destination: Destination, routes: Iterable[Route]) -> DestinationRul
         ticked=frozenset(ticked),
         recommended=platform.recommended,
         native_names=names,
+        fills=platform.fills(destination.settings),
         takes_custom_events=platform.takes_custom_events,
         native_ids=native_ids,
         needs_native_id=platform.native_id is not None and platform.native_id.required,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.contrib import messages
-from django.db.models import Sum
+from django.db.models import QuerySet, Sum
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -33,10 +33,32 @@ def stage_infos(state: Snapshot) -> list[model.StageInfo]:
 
 def seven_days(ledger_state: LedgerState, **where: Any) -> dict[tuple[int, str], int]:
     """(destination id, event) → count of the last seven days, in one query."""
-    since = timezone.now().date() - timedelta(days=SENT_DAYS - 1)
-    rows = LedgerEntry.objects.filter(day__gte=since, state=ledger_state, **where)
+    rows = _seven_days_of(state=ledger_state, **where)
     totals = rows.values_list("destination_id", "event_name").annotate(total=Sum("count"))
     return {(destination_id, event): total for destination_id, event, total in totals}
+
+
+class Outcomes(NamedTuple):
+    """(destination id, event) → count of the last seven days."""
+
+    delivered: dict[tuple[int, str], int]
+    dead: dict[tuple[int, str], int]
+
+
+def outcomes(**where: Any) -> Outcomes:
+    """What was delivered and what died, in one query."""
+    found = Outcomes({}, {})
+    counts = {LedgerState.DELIVERED.value: found.delivered, LedgerState.DEAD.value: found.dead}
+    rows = _seven_days_of(state__in=list(counts), **where)
+    totals = rows.values_list("destination_id", "event_name", "state").annotate(total=Sum("count"))
+    for destination_id, event, state, total in totals:
+        counts[state][destination_id, event] = total
+    return found
+
+
+def _seven_days_of(**where: Any) -> QuerySet[LedgerEntry]:
+    since = timezone.now().date() - timedelta(days=SENT_DAYS - 1)
+    return LedgerEntry.objects.filter(day__gte=since, **where)
 
 
 def in_dialog(request: HttpRequest, template: str, context: dict[str, Any], status: int = 200) -> HttpResponse:
@@ -60,9 +82,9 @@ def refused(request: HttpRequest, sentence: str) -> HttpResponse:
 def column_swaps(request: HttpRequest, state: Snapshot, before: drafts.Shown, after: drafts.Shown) -> dict[str, Any]:
     """What of a column is different now, as out-of-band pieces."""
     may_do, rule, words = rights(request), after.rule, html.Words()
-    sent = seven_days(LedgerState.DELIVERED, destination_id=rule.id)
-    was = model.cells_of(before.rule, state.events, sent, before.drafted)
-    now = model.cells_of(rule, state.events, sent, after.drafted)
+    counts = outcomes(destination_id=rule.id)
+    was = model.cells_of(before.rule, state.events, *counts, before.drafted)
+    now = model.cells_of(rule, state.events, *counts, after.drafted)
     changed = [cell for name, cell in now.items() if cell != was.get(name)]
     touched = {state.events[cell.event].stage for cell in changed}
     stages = [
@@ -83,8 +105,7 @@ def column_swaps(request: HttpRequest, state: Snapshot, before: drafts.Shown, af
 def whole_column(request: HttpRequest, state: Snapshot, shown: drafts.Shown) -> dict[str, Any]:
     """A whole column: what exactly the page shows of it is not known here."""
     may_do, rule, words = rights(request), shown.rule, html.Words()
-    sent = seven_days(LedgerState.DELIVERED, destination_id=rule.id)
-    cells = model.cells_of(rule, state.events, sent, shown.drafted)
+    cells = model.cells_of(rule, state.events, *outcomes(destination_id=rule.id), shown.drafted)
     stages = [
         model.stage_cell(rule, info, (cells[n] for n, found in state.events.items() if found.stage == info.key))
         for info in stage_infos(state)

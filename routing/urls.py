@@ -39,6 +39,7 @@ urlpatterns = [
     path("events/export/", views_csv.choose, name="export_choose"),
     path("events/import/", views_csv.import_mappings, name="import"),
     path("events/<slug:name>/", views_event.event, name="event"),
+    path("events/<slug:name>/meaning/", views_cell.meaning, name="meaning"),
     path("events/<int:destination_id>/<str:event>/days/", views_cell.days, name="cell_days"),
     path("events/<int:destination_id>/<str:event>/", views.mapping, name="mapping"),
 ]

@@ -16,7 +16,6 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from destinations import reasons
 from destinations.models import Destination, LedgerState
-from events.models import CanonicalEvent
 from routing import charts, drafts, impact, looks, snapshot, toggles
 from routing import matrix as model
 from routing import matrix_html as html
@@ -24,13 +23,12 @@ from routing.forms import Asked, MappingForm, parse_set
 from routing.models import RoutingChange
 from routing.policy import DestinationRule, Mode, carries, mode_label
 from routing.snapshot import Snapshot
-from routing.swaps import column_swaps, gather, in_dialog, refused, rights, seven_days, stage_infos
+from routing.swaps import column_swaps, gather, in_dialog, outcomes, refused, rights, seven_days, stage_infos
 from routing.toasts import last_change, toast_of
 from trackstack_site.guard import key_of
 from trackstack_site.wording import in_english
 
 View = Callable[..., HttpResponse]
-SENT_DAYS = 7
 
 
 def may(*permissions: str) -> Callable[[View], View]:
@@ -55,9 +53,7 @@ def matrix(request: HttpRequest) -> HttpResponse:
     shown = model.build(
         state,
         stage_infos(state),
-        dict(CanonicalEvent.objects.filter(retired_at=None).values_list("name", "description")),
-        {pk: model.status_of(rule) for pk, rule in state.rules.items()},
-        seven_days(LedgerState.DELIVERED),
+        *outcomes(),
         {pk: column.drafted for pk, column in columns.items()},
         {pk for pk, column in columns.items() if column.is_mode_drafted},
     )
@@ -81,7 +77,7 @@ def matrix(request: HttpRequest) -> HttpResponse:
     ]
     context = {"matrix": shown, "stages": stages, **may_do, "toast": last_change(request), "version": state.version}
     context["mine"] = mine
-    context["funnel"], context["is_funnel_open"] = charts.funnel(by_stage), looks.FUNNEL not in look.folded
+    context["funnel"] = charts.funnel(by_stage)
     context["shows"] = {key: label for key, label in looks.SHOWS.items() if key != looks.DRAFT or mine.is_collecting}
     context["show"] = request.GET.get("show", look.show)
     return render(request, "routing/matrix.html", context)
@@ -169,11 +165,16 @@ def ask(
     idle = {name: reason for name in diff.added if (reason := carries(after, name).reason)}
     warned = set(toggles.needs_confirmation(rule, diff.added, state.events))
     told = impact.words(received, diff.added)
+    all_of_it = len(asked.on) + len(asked.left_off) if asked.on else len(state.events)
+    shown = key_of((request.POST or request.GET).get("shown", ""))
     context = {
         "rule": rule,
         "asked": asked,
         "version": state.version,
         "is_stale": is_stale,
+        "all_of_it": all_of_it,
+        # The page says how many of them its filter shows, when that is not all.
+        "shown": shown if (asked.is_bulk or asked.mode) and shown is not None and shown < all_of_it else None,
         "added": [(n, told.get(n, "")) for n in diff.added if n not in warned and n not in idle],
         "idle": [(name, str(reasons.label(reason)).lower()) for name, reason in idle.items() if name not in warned],
         "removed": [(name, grouped(delivered.get(name, 0))) for name in diff.removed],
@@ -362,7 +363,7 @@ def mapping(request: HttpRequest, destination_id: int, event: str) -> HttpRespon
     form = MappingForm(request.POST or None, initial=own, platform=destination.platform, rule=rule, event=event)
     if request.method == "POST" and form.is_valid() and (answer := save(request, state, destination, event, form)):
         return answer
-    cell = model.cells_of(rule, state.events, {})[event]
+    cell = model.cells_of(rule, state.events, {}, {})[event]
     context = {"form": form, "rule": rule, "event": event, "cell": cell, "action": request.path, "mine": mine}
     return in_dialog(request, "routing/mapping.html", context, status=422 if form.errors else 200)
 

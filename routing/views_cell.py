@@ -1,33 +1,41 @@
-"""What the matrix shows of one cell when somebody rests on it."""
+"""What the matrix shows of one cell, or of one event, when somebody rests on it."""
 
 from __future__ import annotations
 
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
-from routing import cell_days, snapshot
+from events.models import CanonicalEvent
+from routing import cell_days, drafts, marks, snapshot
+from routing import matrix as model
 from routing.views import may
 
 
 @may("routing.view_route")
 @require_GET
 def days(request: HttpRequest, destination_id: int, event: str) -> HttpResponse:
-    """The last seven days of one event at one destination, as a small picture with its figures."""
-    state = snapshot.current()
-    rule = state.rules.get(destination_id)
-    if rule is None or event not in state.events:
+    """What one cell's marks mean, and its last seven days as a small picture with its figures."""
+    live = snapshot.current()
+    if destination_id not in live.rules or event not in live.events:
         raise Http404
-    shown = cell_days.delivered(event, rule.id, timezone.now().date())
+    shown = drafts.view_of(request.user).shown(live.rules[destination_id], live.events)
+    rule, key = shown.rule, (destination_id, event)
+    week = cell_days.week(event, destination_id, timezone.now().date())
+    cell = model.cells_of(rule, live.events, {key: week.delivered}, {key: week.dead}, shown.drafted)[event]
     context = {
-        "event": event,
-        "rule": rule,
-        "days": shown,
-        "total": sum(day.count for day in shown),
-        "most": max(shown, key=lambda day: day.count),
+        "cell": cell,
+        "marks": marks.of(cell, rule, live.events[event]),
+        "week": week,
         "height": cell_days.BAR_HEIGHT,
     }
-    answer = render(request, "routing/_cell_days.html", context)
-    answer["Cache-Control"] = "private, max-age=30"
-    return answer
+    return render(request, "routing/_cell_days.html", context)
+
+
+@may("routing.view_route")
+@require_GET
+def meaning(request: HttpRequest, name: str) -> HttpResponse:
+    """What one event means, when to fire it and when not."""
+    event = get_object_or_404(CanonicalEvent, name=name, retired_at=None)
+    return render(request, "routing/_meaning.html", {"event": event})

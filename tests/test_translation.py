@@ -30,6 +30,7 @@ pytestmark = pytest.mark.django_db
 
 NOT_PAGES = {
     "cell_days": "shown by the matrix",
+    "meaning": "shown by the matrix",
     "config_token_revoke": "POST",
     "collecting": "POST",
     "draft_act": "POST",

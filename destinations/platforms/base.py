@@ -147,6 +147,10 @@ class Platform:
             return self.events[event] or ""
         return event if self.takes_custom_events else ""
 
+    def fills(self, settings: Mapping[str, str]) -> dict[str, str]:
+        """What stands for each {placeholder} of the platform's names when they are shown; empty while it is not set."""
+        return {}
+
     def needs_native_id(self, event: str) -> bool:
         return self.native_id is not None and self.native_id.required
 

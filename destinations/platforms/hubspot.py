@@ -113,6 +113,9 @@ class HubSpot(base.Platform):
     def native_name(self, event: str) -> str:
         return EVENTS.get(event) or PORTAL + snake(event)
 
+    def fills(self, settings: Mapping[str, str]) -> dict[str, str]:
+        return {"portal_id": settings.get("event_prefix", "")[2:-1] or settings.get("portal_id", "")}
+
     def problems(self, config: Config) -> dict[str, str]:
         found = super().problems(config)
         return _oauth.problems(config, found, "Enter a private app's token, or client ID, secret and refresh token.")

@@ -8,9 +8,11 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import escape
 from pytest_django import DjangoAssertNumQueries
 
 from destinations.models import Destination, LedgerEntry, LedgerState
+from events.models import CanonicalEvent
 from routing import cell_days, snapshot
 from tests.factories import make_destination
 from tests.logins import client_with
@@ -39,18 +41,22 @@ def address(destination: Destination, event: str = "SignUp") -> str:
     return reverse("routing:cell_days", args=[destination.pk, event])
 
 
-def test_each_of_seven_days_is_there_and_only_what_was_delivered_counts(
+def test_each_of_seven_days_is_there_with_what_was_delivered_and_all_that_died(
     webhook: Destination, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     count(webhook, 0, 4)
     count(webhook, 3, 8)
     count(webhook, 7, 500)
-    count(webhook, 1, 500, state=LedgerState.DEAD)
+    count(webhook, 1, 5, state=LedgerState.DEAD)
+    count(webhook, 0, 2, state=LedgerState.DEAD)
+    count(webhook, 8, 500, state=LedgerState.DEAD)
+    count(webhook, 1, 500, state=LedgerState.SKIPPED)
     count(webhook, 1, 500, event="Purchase")
     with django_assert_num_queries(1):
-        found = cell_days.delivered("SignUp", webhook.pk, timezone.now().date())
-    assert [day.count for day in found] == [0, 0, 0, 8, 0, 0, 4]
-    assert [day.height for day in found] == [0, 0, 0, cell_days.BAR_HEIGHT, 0, 0, cell_days.BAR_HEIGHT / 2]
+        found = cell_days.week("SignUp", webhook.pk, timezone.now().date())
+    assert [day.count for day in found.days] == [0, 0, 0, 8, 0, 0, 4]
+    assert (found.delivered, found.most.count, found.dead) == (12, 8, 7)
+    assert [day.height for day in found.days] == [0, 0, 0, cell_days.BAR_HEIGHT, 0, 0, cell_days.BAR_HEIGHT / 2]
 
 
 def test_what_is_little_beside_the_rest_is_still_seen() -> None:
@@ -63,12 +69,42 @@ def test_the_figures_stand_as_text_beside_the_bars(webhook: Destination) -> None
     text = client_with("routing.view_route").get(address(webhook)).content.decode()
     assert f"<strong>SignUp</strong> → {webhook.name}" in text
     assert "1\N{NARROW NO-BREAK SPACE}200 delivered in the last 7 days, most on" in text
-    assert text.count("<li>") == 7
+    assert text.count("<li><svg") == 7
     assert " style=" not in text
 
 
 def test_nothing_is_said_to_be_nothing(webhook: Destination) -> None:
     assert "Nothing was delivered" in client_with("routing.view_route").get(address(webhook)).content.decode()
+
+
+def test_marks_are_said_where_nothing_was_sent_too(webhook: Destination) -> None:
+    count(webhook, 1, 6, state=LedgerState.DEAD)
+    text = client_with("routing.view_route").get(address(webhook)).content.decode()
+    assert '<li class="is-failing">6 of 6 died in the last 7 days.</li>' in text
+    assert "Nothing was delivered" in text
+
+
+def test_a_reader_who_collects_sees_what_the_own_draft_makes_of_it(webhook: Destination) -> None:
+    client = client_with("routing.view_route", "routing.toggle_route")
+    client.post(reverse("routing:collecting"), {"on": "1"})
+    client.post(reverse("routing:toggle"), {"set": f"{webhook.pk}:SignUp:0"})
+    text = client.get(address(webhook)).content.decode()
+    assert "SignUp is switched off for" in text
+    assert "In your draft, not in force yet." in text
+    assert "switched off" not in client_with("routing.view_route").get(address(webhook)).content.decode()
+
+
+def test_an_event_says_what_it_means_and_when_to_fire_it() -> None:
+    meaning = reverse("routing:meaning", args=["Refund"])
+    event = CanonicalEvent.objects.get(name="Refund")
+    text = client_with("routing.view_route").get(meaning).content.decode()
+    for said in (event.description, event.when_to_fire, event.avoid):
+        assert said
+        assert escape(said) in text
+    assert "CRM and warehouse only" in text
+    assert Client().get(meaning).status_code == 302
+    assert client_with("events.view_source").get(meaning).status_code == 403
+    assert client_with("routing.view_route").get(reverse("routing:meaning", args=["Nope"])).status_code == 404
 
 
 def test_who_may_look(webhook: Destination) -> None:

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from destinations.platforms.base import Kind
-from routing import matrix, matrix_html
+from routing import marks, matrix, matrix_html
 from routing.forms import parse_set
 from routing.policy import DestinationRule, EventRule, Mode, SourceRule
 from routing.snapshot import Snapshot
@@ -42,13 +42,20 @@ def rule(**values: Any) -> DestinationRule:
     return DestinationRule(**(base | values))
 
 
-def cells(found: DestinationRule, sent: dict[tuple[int, str], int] | None = None) -> dict[str, matrix.Cell]:
-    return matrix.cells_of(found, EVENTS, sent or {})
+Counts = dict[tuple[int, str], int]
+
+
+def cells(found: DestinationRule, sent: Counts | None = None, dead: Counts | None = None) -> dict[str, matrix.Cell]:
+    return matrix.cells_of(found, EVENTS, sent or {}, dead or {})
+
+
+def html_of(cell: matrix.Cell, *, may: bool = True) -> str:
+    return matrix_html.cell_html(cell, matrix_html.Words(), may_toggle=may, may_map=may)
 
 
 def build(*rules: DestinationRule) -> matrix.Matrix:
     state = Snapshot(version=1, rules={found.id: found for found in rules}, sources={1: SourceRule(1)}, events=EVENTS)
-    return matrix.build(state, STAGES, {"SignUp": "An account was made"}, {}, {(2, "SignUp"): 1200})
+    return matrix.build(state, STAGES, {(2, "SignUp"): 1200}, {(2, "SignUp"): 6})
 
 
 def test_stages_rows_and_columns_keep_the_order_of_the_taxonomy() -> None:
@@ -62,7 +69,7 @@ def test_stages_rows_and_columns_keep_the_order_of_the_taxonomy() -> None:
         ("CRM", 4, 4, "true"),
     ]
     first = shown.stages[0].rows[0]
-    assert (first.description, first.cells[0].sent, first.words) == ("An account was made", 1200, "SignUp Register")
+    assert (first.cells[0].sent, first.cells[0].dead, first.words) == (1200, 6, "SignUp Register")
     assert [(cell.on, cell.total, cell.state) for cell in shown.stages[1].cells] == [(1, 2, "mixed"), (2, 2, "true")]
 
 
@@ -96,43 +103,107 @@ def test_fan_in_counts_only_what_is_on() -> None:
 def test_the_builtin_warehouse_always_has_everything() -> None:
     warehouse = rule(kind=Kind.WAREHOUSE, is_builtin=True, mode=Mode.CUSTOM, is_enabled=False)
     assert all(cell.is_on and cell.is_always and not cell.problem for cell in cells(warehouse).values())
-    assert matrix.status_of(warehouse).word == "on"
-    html = matrix_html.cell_html(cells(warehouse)["Refund"], matrix_html.Words(), may_toggle=True, may_map=True)
+    assert matrix.status_of(warehouse).word == "On"
+    html = html_of(cells(warehouse)["Refund"])
     assert "always" in html
     assert "button" not in html
 
 
 @pytest.mark.parametrize(
-    ("values", "is_sandbox", "word"),
+    ("values", "is_sandbox", "word", "stands_out"),
     [
-        ({"is_enabled": False, "is_held": True}, True, "off"),
-        ({"is_held": True}, True, "held"),
-        ({}, True, "sandbox"),
-        ({}, False, "on"),
+        ({"is_enabled": False, "is_held": True}, True, "Off", True),
+        ({"is_held": True, "hold": "paused"}, True, "Paused", True),
+        ({"is_held": True, "hold": "credentials"}, True, "Credentials refused", True),
+        ({}, True, "Sandbox", False),
+        ({}, False, "On", False),
     ],
 )
-def test_status_says_the_gravest_first(values: dict[str, Any], is_sandbox: bool, word: str) -> None:
-    assert matrix.status_of(rule(**values, is_sandbox=is_sandbox)).word == word
+def test_status_says_the_gravest_first(values: dict[str, Any], is_sandbox: bool, word: str, stands_out: bool) -> None:
+    """In the words of the page of destinations."""
+    status = matrix.status_of(rule(**values, is_sandbox=is_sandbox))
+    assert (status.word, status.stands_out) == (word, stands_out)
+
+
+def test_the_warehouse_stands_last_where_nothing_is_to_be_switched() -> None:
+    shown = build(rule(id=1, name="Warehouse", kind=Kind.WAREHOUSE, is_builtin=True), rule())
+    assert [column.name for column in shown.columns] == ["Ads EU", "Warehouse"]
+    assert [cell.destination for cell in shown.stages[0].rows[0].cells] == ["Ads EU", "Warehouse"]
+    assert [cell.destination for cell in shown.stages[0].cells] == ["Ads EU", "Warehouse"]
+
+
+def test_placeholders_of_native_names_are_filled_in() -> None:
+    names = {"SignUp": "pe{portal_id}_sign_up", "Purchase": "{mine}"}
+    assert cells(rule(native_names=names, fills={"portal_id": "123"}))["SignUp"].native_name == "pe123_sign_up"
+    unset = cells(rule(native_names=names, fills={"portal_id": ""}))
+    assert unset["SignUp"].native_name == "pe…_sign_up"
+    assert unset["Purchase"].native_name == "{mine}", "what somebody entered stays"
+
+
+def test_marks_of_a_cell_are_classes_and_sentences_of_the_legend() -> None:
+    plain = html_of(cells(rule())["SignUp"])
+    assert "class=" not in plain
+    assert "describedby" not in plain
+    failing = html_of(cells(rule(), {(2, "SignUp"): 1200}, {(2, "SignUp"): 6})["SignUp"])
+    assert '<b class="is-failing">1.2k</b>' in failing
+    assert 'aria-describedby="m-dead"' in failing
+    assert '<b class="is-failing">0</b>' in html_of(cells(rule(), {}, {(2, "SignUp"): 6})["SignUp"])
+    fan = html_of(cells(rule(mode=Mode.CUSTOM, ticked=frozenset({"SignUp", "StartTrial"})))["StartTrial"])
+    assert '<a href="2/StartTrial/" class="is-fan">' in fan
+    assert 'class="is-own"' in fan, "it is not recommended"
+    assert 'aria-describedby="m-fan"' in fan
+    house = html_of(cells(rule())["Refund"])
+    assert 'class="is-house" name="set"' in house
+    assert 'aria-describedby="m-house"' in house
+    idle = html_of(cells(rule(needs_native_id=True), {}, {(2, "SignUp"): 1})["SignUp"])
+    assert 'aria-describedby="m-lacking m-dead"' in idle
+
+
+def said(found: DestinationRule, event: str, dead: int = 0, sent: int = 0) -> list[tuple[str, str]]:
+    cell = cells(found, {(2, event): sent}, {(2, event): dead})[event]
+    return [(mark.look, mark.sentence) for mark in marks.of(cell, found, EVENTS[event])]
+
+
+def test_each_mark_explains_itself_in_a_sentence() -> None:
+    assert said(rule(), "SignUp") == []
+    assert said(rule(), "SignUp", 6, 1114) == [
+        ("is-failing", "6 of 1\N{NARROW NO-BREAK SPACE}120 died in the last 7 days.")
+    ]
+    assert said(rule(), "StartTrial") == [("", "StartTrial is switched off for Ads EU.")]
+    three = rule(mode=Mode.CUSTOM, ticked=frozenset({"SignUp", "StartTrial"}))
+    assert ("is-fan", "2 events become Register here.") in said(three, "SignUp")
+    assert said(three, "Purchase")[-1] == ("is-own", "Not as usual: it is off here, and on by default.")
+    assert said(three, "StartTrial")[-1] == ("is-own", "Not as usual: it is on here, and off by default.")
+    assert said(rule(needs_native_id=True), "SignUp") == [
+        ("is-lacking", "Ads needs an id for SignUp, and none was entered. Until then, nothing is sent.")
+    ]
+    assert said(rule(), "Refund") == [
+        ("", "Ads has no event for Refund, and none was entered."),
+        ("is-house", "Refund goes to CRM and warehouse only, unless ticked here."),
+    ]
+    paused = rule(is_held=True, hold="paused", hold_detail="Stocktaking")
+    assert said(paused, "SignUp") == [("", "Paused: Stocktaking")]
+    assert said(rule(is_enabled=False), "SignUp") == [("", "Ads EU is switched off.")]
+    warehouse = rule(kind=Kind.WAREHOUSE, is_builtin=True)
+    assert said(warehouse, "SignUp") == [("", "Every accepted event is here.")]
 
 
 def test_cells_escape_what_people_entered() -> None:
     cell = msgspec.structs.replace(cells(rule(name='<b>"EU"'))["SignUp"], native_name="<script>", fan_in=2)
-    html = matrix_html.cell_html(cell, matrix_html.Words(), may_toggle=True, may_map=True)
+    html = html_of(cell)
     assert "<script" not in html
     assert '<b>"' not in html
     assert "&lt;script&gt;" in html
 
 
 def test_a_cell_is_a_switch_with_a_name_and_what_it_would_set() -> None:
-    html = matrix_html.cell_html(
-        cells(rule(), {(2, "SignUp"): 1200})["SignUp"], matrix_html.Words(), may_toggle=True, may_map=True
-    )
+    html = html_of(cells(rule(), {(2, "SignUp"): 1200})["SignUp"])
     assert 'role="switch" aria-checked="true"' in html
     assert 'value="2:SignUp:0"' in html
     assert 'aria-label="SignUp → Ads EU"' in html
     assert "<b>1.2k</b>" in html
     assert 'href="2/SignUp/"' in html
-    seen = matrix_html.cell_html(cells(rule())["SignUp"], matrix_html.Words(), may_toggle=False, may_map=False)
+    seen = html_of(cells(rule())["SignUp"], may=False)
     assert " disabled>" in seen
     assert "<a " not in seen
 

@@ -80,7 +80,9 @@ def test_answers_to_switches_are_marked(ada: Client, pixel: Destination, pseudo:
         ada.get(reverse("routing:change"), {"set": f"{pk}:{what}"}, **HTMX)
         for what in ("=everything", "*:1", "Purchase,SignUp:0", "=custom", "Refund:1")
     ]
-    answers += [ada.get(f"{reverse('routing:matrix')}{pk}/SignUp/days/"), ada.get(reverse("routing:modes", args=[pk]))]
+    answers += [ada.get(reverse("routing:cell_days", args=[pk, name])) for name in ("SignUp", "Refund", "Purchase")]
+    answers += [ada.get(reverse("routing:meaning", args=["Refund"])), ada.get(reverse("routing:modes", args=[pk]))]
+    answers += [ada.get(reverse("routing:change"), {"set": f"{pk}:*:1", "shown": "3"}, **HTMX)]
     assert unmarked_in(answers) == []
 
 
@@ -182,12 +184,12 @@ def test_why_a_column_is_held_is_said_in_the_language_of_who_reads_it(pixel: Des
     assert (rule.hold, rule.hold_detail) == ("paused", "Stocktaking")
     assert matrix.status_of(rule).detail == "Paused: Stocktaking"
     with translation.override("de"):
-        assert matrix.status_of(rule).word == "de(held)"
+        assert matrix.status_of(rule).word == "de(Paused)"
 
 
 def test_a_column_looks_its_words_up_once_and_not_for_each_cell(pixel: Destination, german: list[str]) -> None:
     state = snapshot.load()
-    cells = matrix.cells_of(state.rules[pixel.pk], state.events, {})
+    cells = matrix.cells_of(state.rules[pixel.pk], state.events, {}, {})
     german.clear()
     words = matrix_html.Words()
     for cell in cells.values():

@@ -295,6 +295,14 @@ def test_an_override_that_breaks_the_shape_is_refused_aloud(params: dict[str, An
     assert skipped(email="a@b.co", platform_params={"hubspot": params})[0] == "invalid"
 
 
+@pytest.mark.parametrize(
+    ("settings", "portal"),
+    [({"portal_id": "123"}, "123"), ({"portal_id": "123", "event_prefix": "pe55_"}, "55"), ({}, "")],
+)
+def test_names_are_shown_as_they_are_sent(settings: dict[str, str], portal: str) -> None:
+    assert HUBSPOT.fills(settings) == {"portal_id": portal}
+
+
 # --- Configuration and tokens -------------------------------------------------------------------------
 APP = {"client_id": "client-1", "client_secret": "secret-1", "refresh_token": "refresh-1"}
 

@@ -7,13 +7,9 @@
   const SOON = 600; // folding all is one request
   const show = document.getElementById("matrix-show");
   const words = document.querySelector("[data-filter='#matrix tr[data-find]']");
-  const funnel = document.getElementById("funnel");
   let waiting = 0;
 
-  const folded = () => [
-    ...[...grid.tBodies].filter((stage) => stage.classList.contains("is-folded")).map((stage) => stage.id.slice("stage-".length)),
-    ...(funnel && !funnel.open ? ["funnel"] : []),
-  ];
+  const folded = () => [...grid.tBodies].filter((stage) => stage.classList.contains("is-folded")).map((stage) => stage.id.slice("stage-".length));
 
   function send() {
     clearTimeout(waiting);
@@ -49,9 +45,8 @@
   }
 
   document.addEventListener("trackstack:fold", later);
-  funnel?.addEventListener("toggle", () => { if (funnel.open !== (funnel.dataset.open === "1")) { funnel.dataset.open = funnel.open ? "1" : "0"; later(); } });
   show.addEventListener("change", () => { later(); tell(); });
-  words.addEventListener("input", tell);
+  document.addEventListener("trackstack:filter", tell);
   tellLinks();
   window.addEventListener("pagehide", () => { if (waiting) send(); });
 })();

@@ -5,11 +5,12 @@
   const grid = document.getElementById("matrix");
   if (!grid) return;
   const PAGE_ROWS = 10;
-  const CONTROL = "button[role], a, button[data-fold]";
+  const CONTROL = "button[role]:enabled, a, button[data-fold]";
   let last = null; // the switch that was used last, where a range begins
 
   const rows = () => [...grid.rows].filter((row) => row.offsetParent !== null);
-  const control = (cell) => cell?.querySelector(CONTROL);
+  // Who may switch nothing goes from cell to cell all the same, to read them.
+  const control = (cell) => cell?.querySelector(CONTROL) ?? (cell?.querySelector("button") ? cell : null);
   const cellOf = (element) => element?.closest("#matrix td, #matrix th");
 
   function makeCurrent(element) {
@@ -20,7 +21,7 @@
   function tidy() {
     // Everything in the grid is reached by arrows; Tab goes through the page, not through a thousand switches.
     const current = grid.querySelector("[tabindex='0']");
-    for (const element of grid.querySelectorAll("button, a")) if (element !== current) element.tabIndex = -1;
+    for (const element of grid.querySelectorAll("button, a, [tabindex]")) if (element !== current) element.tabIndex = -1;
     if (!current || !current.isConnected || current.offsetParent === null) {
       const first = rows().flatMap((row) => [...row.cells]).map(control).find((element) => element);
       if (first) first.tabIndex = 0;
@@ -47,8 +48,9 @@
     const target = control(all[y]?.cells[x]);
     if (!target) return;
     makeCurrent(target);
-    target.focus();
-    target.scrollIntoView({ block: "nearest", inline: "nearest" });
+    target.focus({ preventScroll: true });
+    // The whole cell, clear of what is sticky: the style sheet says how wide that is.
+    cellOf(target).scrollIntoView({ block: "nearest", inline: "nearest" });
   }
 
   const MOVES = {
@@ -67,7 +69,7 @@
     }
   });
 
-  grid.addEventListener("focusin", (event) => { if (event.target.matches("button, a")) makeCurrent(event.target); });
+  grid.addEventListener("focusin", (event) => { if (event.target.matches("button, a, td, th")) makeCurrent(event.target); });
 
   grid.addEventListener("click", (event) => {
     const target = event.target.closest("button[role=switch]");
@@ -80,7 +82,8 @@
     event.stopPropagation();
     if (!from || !document.getElementById(from.id)) return void document.getElementById(target.id).click();
     const [a, b] = [cellOf(document.getElementById(from.id)), cellOf(target)];
-    if (a.cellIndex !== b.cellIndex || a === b) return;
+    if (a === b) return;
+    if (a.cellIndex !== b.cellIndex) return void toast(grid.dataset.oneColumn);
     const wanted = document.getElementById(from.id).getAttribute("aria-checked");
     const all = rows();
     const [low, high] = [all.indexOf(a.parentElement), all.indexOf(b.parentElement)].sort((x, y) => x - y);
@@ -107,12 +110,38 @@
 
   // --- What to show --------------------------------------------------------------------------------------------
   const show = document.getElementById("matrix-show");
+  const count = document.getElementById("matrix-count");
+  const everything = count.textContent;
+  const events = [...grid.querySelectorAll("tr[data-find]")];
+  const MARKED = { on: '[data-marks~="on"]', changed: '[data-marks~="changed"]', problem: '[data-marks~="problem"]', draft: ":has(td > em)" };
+
+  /** The rows of events that filter and view let through, folded or not. */
+  const fitting = (within = grid) => events.filter((row) => within.contains(row) && !row.hidden && row.matches(MARKED[show.value] ?? "*"));
+
+  function tellHowMany() {
+    const shown = fitting().length;
+    count.textContent = shown < events.length ? fill(count.dataset.some, { shown, total: events.length }) : everything;
+    document.querySelector("[data-filter-none]").hidden = shown > 0;
+  }
+
   function apply() {
     grid.dataset.show = show.value; // the style sheet hides the rows without that mark
+    tellHowMany();
     tidy();
   }
-  show?.addEventListener("change", apply);
+  show.addEventListener("change", apply);
+  document.addEventListener("trackstack:filter", () => { tellHowMany(); tidy(); });
+
+  // A stage, a column or a mode is asked about before it is switched: the question says so when the filter hides some.
+  document.addEventListener("htmx:configRequest", (event) => {
+    const { formData, path } = event.detail;
+    if (!/\/(toggle|change)\/(\?|$)/.test(path)) return;
+    const set = formData.get("set") ?? new URL(path, location.href).searchParams.get("set") ?? "";
+    const stage = document.getElementById(`stage-${set.match(/:@(.+):/)?.[1]}`) ?? grid;
+    formData.set("shown", fitting(stage).length);
+  });
 
   document.addEventListener("htmx:afterSettle", tidy);
+  tellHowMany();
   tidy();
 })();

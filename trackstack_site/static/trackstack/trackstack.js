@@ -75,6 +75,7 @@ function filter(box) {
     group.hidden = words.length > 0 && !$$("[data-find]", group).some((row) => !row.hidden);
   }
   for (const note of $$("[data-filter-none]")) note.hidden = shown > 0;
+  document.dispatchEvent(new CustomEvent("trackstack:filter"));
   if (words.length) say(fill(texts.shown, { shown, total: rows.length }));
 }
 
