@@ -451,7 +451,7 @@ def test_budget_of_the_page(
     marketer: Client, fifteen: None, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
     marketer.get(MATRIX)
-    with django_assert_max_num_queries(7):
+    with django_assert_max_num_queries(8):  # one of them: the drafts that wait, beside the menu
         answer = marketer.get(MATRIX)
     assert len(answer.content) < 300_000
 
