@@ -140,8 +140,9 @@ def test_its_page_says_what_became_of_what_it_handed_over(monkeypatch: pytest.Mo
     assert replayed.outcomes(replay) == []
     turn(replay)
     assert replayed.outcomes(replay) == [(State.WAITING, 4)], "neither e0 nor e5, which it did not touch"
-    settle(meta, State.DELIVERED, event__event_id__in=["e1", "e2"])
-    settle(meta, State.DEAD, "refused", event__event_id="e3")
+    sent = Delivery.objects.filter(destination=meta)
+    sent.filter(event__event_id__in=["e1", "e2"]).update(state=State.DELIVERED)
+    sent.filter(event__event_id="e3").update(state=State.DEAD)
     assert replayed.outcomes(replay) == [(State.WAITING, 1), (State.DELIVERED, 2), (State.DEAD, 1)]
     page, client = reverse("destinations:replay", args=[replay.pk]), client_with(group="Engineer")
     html = client.get(page).content.decode()
