@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from destinations import exports, replay_plan, replays
+from destinations import exports, replay_plan, replayed, replays
 from destinations.forms_replay import ReplayForm
 from destinations.models import MAX_DESTINATION_ID, Delivery, Destination, Replay, ReplayKind, ReplayState, State
 from trackstack_site.csv_lines import download, is_asked
@@ -116,11 +116,21 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
     """One replay. Asked by htmx, only the part that changes; 286 tells it to stop asking (htmx.org/docs, Polling)."""
     replay = get_object_or_404(Replay.objects.select_related("destination", "source"), pk=pk)
     is_open = replay.state in (ReplayState.RUNNING, ReplayState.PAUSED)
+    listed = reverse("destinations:deliveries")
+    # Once it took too long it would take so again in two seconds.
+    outcomes = None if "slow" in request.GET else replayed.outcomes(replay)
     context = {
         "progress": replays.progress(replay),
         "is_open": is_open,
         "may_steer": request.user.has_perm(STEER),
-        "deliveries_url": f"{reverse('destinations:deliveries')}?{urlencode(_filter(replay))}",
+        "deliveries_url": f"{listed}?{urlencode(_filter(replay))}",
+        "is_slow": outcomes is None,
+        "outcomes": [
+            (state, count, f"{listed}?{urlencode(_filter(replay) | {'state': state.value})}")
+            for state, count in outcomes or ()
+        ],
+        "is_capped": sum(count for _state, count in outcomes or ()) >= replayed.MOST,
+        "most": replayed.MOST,
     }
     if getattr(request, "htmx", False):
         return render(request, "destinations/_replay.html", context, status=200 if is_open else 286)

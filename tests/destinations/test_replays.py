@@ -14,7 +14,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from destinations import changes, platforms, replay_plan, replays, retention
+from destinations import changes, platforms, replay_plan, replayed, replays, retention
 from destinations.models import (
     DESTINATION_BITS,
     Delivery,
@@ -129,6 +129,46 @@ def test_dead_deliveries_are_sent_once_more_and_the_books_follow() -> None:
     assert Delivery.objects.get(destination=meta, event__event_id="e0").state == State.DELIVERED
     assert books(meta) == recount(meta) == {"received": 7, "delivered": 1, "dead exhausted": 1}
     assert RoutingChange.objects.filter(action="replay").count() == 1
+
+
+def test_its_page_says_what_became_of_what_it_handed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    meta = factories.make_destination("meta", name="Pixel")
+    send(*(factories.event("SignUp", f"e{n}") for n in range(6)))
+    settle(meta, State.DELIVERED, event__event_id="e0")
+    settle(meta, State.DEAD, "refused", event__event_id__in=["e1", "e2", "e3", "e4"])
+    replay = replays.start(Plan(ReplayKind.DEAD, meta), rate=1000, user=None)
+    assert replayed.outcomes(replay) == []
+    turn(replay)
+    assert replayed.outcomes(replay) == [(State.WAITING, 4)], "neither e0 nor e5, which it did not touch"
+    sent = Delivery.objects.filter(destination=meta)
+    sent.filter(event__event_id__in=["e1", "e2"]).update(state=State.DELIVERED)
+    sent.filter(event__event_id="e3").update(state=State.DEAD)
+    assert replayed.outcomes(replay) == [(State.WAITING, 1), (State.DELIVERED, 2), (State.DEAD, 1)]
+    page, client = reverse("destinations:replay", args=[replay.pk]), client_with(group="Engineer")
+    html = client.get(page).content.decode()
+    assert f'?destination={meta.pk}&amp;state=4">1</a>' in html
+    assert "counted for the first" not in html
+    monkeypatch.setattr(replayed, "MOST", 3)
+    assert sum(count for _state, count in replayed.outcomes(replay) or ()) == 3
+    assert "counted for the first 3" in client.get(page).content.decode()
+
+
+def test_its_page_gives_up_counting_what_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    meta = factories.make_destination("meta", name="Pixel")
+    send(factories.event("SignUp", "e1"), factories.event("SignUp", "e2"))
+    settle(meta, State.DEAD, "refused")
+    replay = replays.start(Plan(ReplayKind.DEAD, meta), rate=1, user=None)
+    turn(replay, seconds=2)
+    monkeypatch.setattr(replayed, "MILLISECONDS", 20)
+    monkeypatch.setattr(replayed, "STATES_SQL", "SELECT 1, count(*) FROM (SELECT pg_sleep(5)) AS slept")
+    page, client = reverse("destinations:replay", args=[replay.pk]), client_with(group="Engineer")
+    Replay.objects.filter(pk=replay.pk).update(state=ReplayState.RUNNING)
+    html = client.get(page).content.decode()
+    assert "See the deliveries" in html
+    assert f'hx-get="{page}?slow=1"' in html, "it does not try again every two seconds"
+    with monkeypatch.context() as patched:
+        patched.delattr(replayed, "outcomes")
+        assert "See the deliveries" in client.get(f"{page}?slow=1").content.decode()
 
 
 def test_filters_and_chosen_rows() -> None:
