@@ -36,8 +36,8 @@ class SourceChoice(TextChoices):
 
 
 class Start(TextChoices):
-    LATER = "later", _("Set up first: it stays off until you switch it on, and every step to there is shown")
-    NOW = "now", _("Send from now on: what comes in is sent as soon as it is created")
+    LATER = "later", _("Set up first")
+    NOW = "now", _("Send from now on")
 
 
 class DestinationForm(forms.Form):
@@ -70,7 +70,12 @@ class DestinationForm(forms.Form):
         widget=NameCheckboxes,
     )
     start = forms.ChoiceField(
-        label=_("When does it start?"), choices=Start, widget=forms.RadioSelect, initial=Start.LATER, required=False
+        label=_("When does it start?"),
+        choices=Start,
+        widget=forms.RadioSelect,
+        initial=Start.LATER,
+        required=False,
+        help_text=_("Set up first: it is off until you switch it on, and its page shows the steps to there."),
     )
 
     def __init__(self, platform: Platform, destination: Destination | None = None, **kwargs: Any) -> None:

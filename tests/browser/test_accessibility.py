@@ -25,6 +25,7 @@ PAGES = (
     "configure/drafts/900001/discard/", "configure/drafts/900002/", "configure/drafts/900003/",
     "destinations/", "destinations/add/", "destinations/add/meta/",
     "destinations/2/", "destinations/4/ids/", "destinations/2/delete/",
+    "destinations/2/switch-off/", "destinations/add/google_ads/",
     "sources/", "sources/add/", "test-bench/", "live/", "deliveries/", "attempts/",
     "dead-letters/",
     "replays/", "replays/new/?kind=missed&destination=2", "rejected/", "quality/", "trace/", "trace/?id=axe-1",
