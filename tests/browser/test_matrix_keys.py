@@ -27,13 +27,20 @@ HIDDEN = """() => {
 """What has the focus, when a corner of it is covered or out of the window."""
 
 
+def ready(page: Page) -> Page:
+    """The scripts have run: what is pointed at before says nothing."""
+    page.locator("#matrix [tabindex='0']").first.wait_for(state="attached")
+    page.wait_for_load_state()
+    return page
+
+
 def name_of(page: Page, event_name: str) -> Locator:
     return page.locator(f"#matrix th > a[href='{event_name}/']")
 
 
 @pytest.mark.parametrize(("width", "height"), [(1440, 900), (720, 450), (390, 844)])
 def test_what_has_the_focus_is_never_behind_what_is_sticky(open_as: OpenAs, width: int, height: int) -> None:
-    page = open_as(viewport={"width": width, "height": height})
+    page = ready(open_as(viewport={"width": width, "height": height}))
     page.locator("#matrix button[role=switch]").first.focus()
     hidden = []
     for key, times in (("ArrowDown", 25), ("End", 1), ("ArrowUp", 25), ("ArrowLeft", 20), ("PageDown", 2), ("Home", 1)):
@@ -45,7 +52,7 @@ def test_what_has_the_focus_is_never_behind_what_is_sticky(open_as: OpenAs, widt
 
 
 def test_a_low_window_has_one_scroller(open_as: OpenAs) -> None:
-    page = open_as(viewport={"width": 720, "height": 450})
+    page = ready(open_as(viewport={"width": 720, "height": 450}))
     is_scroller = (
         "() => { const w = document.querySelector('.matrix-wrap'); return w.scrollHeight > w.clientHeight + 1; }"
     )
@@ -55,7 +62,7 @@ def test_a_low_window_has_one_scroller(open_as: OpenAs) -> None:
 
 
 def test_the_grid_starts_high_and_its_buttons_stand_at_the_right(open_as: OpenAs) -> None:
-    page = open_as(viewport={"width": 1440, "height": 900})
+    page = ready(open_as(viewport={"width": 1440, "height": 900}))
     top = page.evaluate("document.querySelector('.matrix-wrap').getBoundingClientRect().top")
     assert top < 300
     heading, actions = page.locator("h1").bounding_box(), page.locator(".page-header .actions").bounding_box()
@@ -65,14 +72,14 @@ def test_the_grid_starts_high_and_its_buttons_stand_at_the_right(open_as: OpenAs
 
 
 def test_on_a_telephone_two_destinations_are_whole(open_as: OpenAs) -> None:
-    page = open_as(viewport={"width": 390, "height": 844})
+    page = ready(open_as(viewport={"width": 390, "height": 844}))
     second = page.locator("#matrix thead th").nth(2).bounding_box()
     assert second is not None
     assert second["x"] + second["width"] <= 390
 
 
 def test_targets_are_large_enough_for_a_finger(open_as: OpenAs) -> None:
-    page = open_as()
+    page = ready(open_as())
     small = page.evaluate(
         "() => [...document.querySelectorAll('#matrix :is(td > a, button, thead a)')]"
         ".filter((one) => one.getBoundingClientRect().height < 24).length"
@@ -81,7 +88,7 @@ def test_targets_are_large_enough_for_a_finger(open_as: OpenAs) -> None:
 
 
 def test_a_cell_without_deliveries_says_its_marks(open_as: OpenAs) -> None:
-    page = open_as()
+    page = ready(open_as())
     page.get_by_role("switch", name="Refund → Meta", exact=True).hover()
     week = page.locator("#cell-days")
     expect(week).to_contain_text("Refund goes to CRM and warehouse only, unless ticked here.")
@@ -89,7 +96,7 @@ def test_a_cell_without_deliveries_says_its_marks(open_as: OpenAs) -> None:
 
 
 def test_an_events_name_says_what_it_means(open_as: OpenAs) -> None:
-    page = open_as()
+    page = ready(open_as())
     name_of(page, "SignUp").hover()
     expect(page.locator("#cell-days")).to_contain_text("Fire when")
     page.mouse.move(5, 5)
@@ -100,7 +107,7 @@ def test_an_events_name_says_what_it_means(open_as: OpenAs) -> None:
 
 
 def test_a_viewer_reads_the_cells_by_keyboard(open_as: OpenAs) -> None:
-    page = open_as("viewer")
+    page = ready(open_as("viewer"))
     name_of(page, "Refund").focus()
     page.keyboard.press("ArrowRight")
     expect(page.locator("#status")).to_contain_text("Refund goes to CRM and warehouse only")
@@ -110,7 +117,7 @@ def test_a_viewer_reads_the_cells_by_keyboard(open_as: OpenAs) -> None:
 def test_a_finger_on_a_switch_switches_and_beside_it_asks(open_as: OpenAs, stack: Stack) -> None:
     stack.send([event("SignUp")])
     stack.until(stack.is_settled, "everything is settled")
-    page = open_as(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    page = ready(open_as(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True))
     week, switch = page.locator("#cell-days"), page.get_by_role("switch", name="SignUp → Meta", exact=True)
     before = switch.get_attribute("aria-checked") or ""
     switch.tap()
@@ -130,7 +137,7 @@ def test_a_finger_on_a_switch_switches_and_beside_it_asks(open_as: OpenAs, stack
 
 
 def test_a_range_along_a_row_is_said_to_be_none(open_as: OpenAs) -> None:
-    page = open_as()
+    page = ready(open_as())
     first = page.get_by_role("switch", name="PageView → Quora", exact=True)
     second = page.get_by_role("switch", name="PageView → Snapchat", exact=True)
     before, other = first.get_attribute("aria-checked") or "", second.get_attribute("aria-checked") or ""
@@ -144,7 +151,7 @@ def test_a_range_along_a_row_is_said_to_be_none(open_as: OpenAs) -> None:
 
 
 def test_a_filter_counts_and_a_stage_is_asked_about_whole(open_as: OpenAs) -> None:
-    page = open_as()
+    page = ready(open_as())
     expect(page.locator("#matrix-count")).to_have_text("66 events")
     page.get_by_role("searchbox").fill("refund")
     expect(page.locator("#matrix-count")).to_have_text("1 of 66 events")
@@ -157,7 +164,7 @@ def test_a_filter_counts_and_a_stage_is_asked_about_whole(open_as: OpenAs) -> No
 
 
 def test_what_differs_is_marked_while_that_is_looked_at_and_empty_stages_are_hidden(open_as: OpenAs) -> None:
-    page = open_as()
+    page = ready(open_as())
     cell = page.get_by_role("switch", name="PageView → Quora", exact=True)
     shadow = "(one) => getComputedStyle(one.parentElement).boxShadow"
     cell.click()
