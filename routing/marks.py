@@ -54,7 +54,12 @@ def _of_outcome(cell: Cell) -> list[Mark]:
     if not cell.dead:
         return []
     counts = {"dead": thousands(cell.dead), "total": thousands(cell.sent + cell.dead)}
-    return [Mark("is-failing", _("%(dead)s of %(total)s died in the last 7 days.") % counts)]
+    return [
+        Mark(
+            "is-failing" if cell.is_failing else "is-losing",
+            _("%(dead)s of %(total)s died in the last 7 days.") % counts,
+        )
+    ]
 
 
 def _of_choice(cell: Cell, rule: DestinationRule, event_rule: EventRule) -> list[Mark]:

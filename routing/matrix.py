@@ -13,6 +13,8 @@ from destinations.platforms.base import Kind
 from routing.policy import DestinationRule, EventRule, Mode, carries, selects
 from routing.snapshot import Snapshot
 
+FAILING_ONE_IN = 20
+
 
 class StageInfo(msgspec.Struct, frozen=True):
     key: str
@@ -57,6 +59,11 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     """In its reader's draft: not in force yet."""
     is_usual: bool = True
     """As where nobody chose otherwise: what is recommended for ads and analytics, everything for the rest."""
+
+    @property
+    def is_failing(self) -> bool:
+        """Many died of what came to an end; a few are marked more quietly."""
+        return self.dead > 0 and self.dead * FAILING_ONE_IN >= self.dead + self.sent
 
 
 class Column(msgspec.Struct, frozen=True, kw_only=True):

@@ -71,7 +71,7 @@ def _marks(cell: Cell) -> tuple[str, str]:
     elif _is_fan(cell):
         ids.append("m-fan")
     if cell.dead:
-        ids.append("m-dead")
+        ids.append("m-failing" if cell.is_failing else "m-losing")
     if cell.reason == "warehouse_only":
         looks.append("is-house")
         ids.append("m-house")
@@ -91,7 +91,7 @@ def _is_fan(cell: Cell) -> bool:
 
 def _count(cell: Cell) -> str:
     if cell.dead:
-        return f'<b class="is-failing">{short(cell.sent)}</b>'
+        return f'<b class="{"is-failing" if cell.is_failing else "is-losing"}">{short(cell.sent)}</b>'
     return f"<b>{short(cell.sent)}</b>" if cell.sent else ""
 
 

@@ -144,9 +144,12 @@ def test_marks_of_a_cell_are_classes_and_sentences_of_the_legend() -> None:
     plain = html_of(cells(rule())["SignUp"])
     assert "class=" not in plain
     assert "describedby" not in plain
-    failing = html_of(cells(rule(), {(2, "SignUp"): 1200}, {(2, "SignUp"): 6})["SignUp"])
-    assert '<b class="is-failing">1.2k</b>' in failing
-    assert 'aria-describedby="m-dead"' in failing
+    failing = html_of(cells(rule(), {(2, "SignUp"): 114}, {(2, "SignUp"): 6})["SignUp"])
+    assert '<b class="is-failing">114</b>' in failing
+    assert 'aria-describedby="m-failing"' in failing
+    losing = html_of(cells(rule(), {(2, "SignUp"): 115}, {(2, "SignUp"): 6})["SignUp"])
+    assert '<b class="is-losing">115</b>' in losing
+    assert 'aria-describedby="m-losing"' in losing
     assert '<b class="is-failing">0</b>' in html_of(cells(rule(), {}, {(2, "SignUp"): 6})["SignUp"])
     fan = html_of(cells(rule(mode=Mode.CUSTOM, ticked=frozenset({"SignUp", "StartTrial"})))["StartTrial"])
     assert '<a href="2/StartTrial/" class="is-fan">' in fan
@@ -156,7 +159,7 @@ def test_marks_of_a_cell_are_classes_and_sentences_of_the_legend() -> None:
     assert 'class="is-house" name="set"' in house
     assert 'aria-describedby="m-house"' in house
     idle = html_of(cells(rule(needs_native_id=True), {}, {(2, "SignUp"): 1})["SignUp"])
-    assert 'aria-describedby="m-lacking m-dead"' in idle
+    assert 'aria-describedby="m-lacking m-failing"' in idle
 
 
 def said(found: DestinationRule, event: str, dead: int = 0, sent: int = 0) -> list[tuple[str, str]]:
