@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
-from destinations import platforms
+from destinations import platforms, reasons
 from destinations.models import LedgerState
 from routing import drafts, impact, toggles
 from routing import sentences as said
@@ -24,8 +24,8 @@ class Line(NamedTuple):
     tone: str = ""
     """`added`, `removed` or neither."""
     event: str = ""
-    is_idle: bool = False
-    """Switched on, but nothing of it is sent."""
+    idle: str = ""
+    """Why nothing of what is switched on is sent."""
     count: int = 0
     """Over the last days: what would have come, or what would not have gone."""
     impact: str = ""
@@ -48,9 +48,10 @@ class Net(NamedTuple):
     def lines(self) -> list[Line]:
         found = [Line(said.mode(self.name, *self.mode))] if self.mode else []
         for event, (_was, is_on) in sorted(self.switched.items(), key=lambda item: not item[1][1]):
-            is_idle = is_on and self.after is not None and not carries(self.after, event).send
+            reason = carries(self.after, event).reason if is_on and self.after is not None else ""
+            idle = str(reasons.label(reason)).lower() if reason else ""
             text = toggles.switched_on(self.after, self.name, event) if is_on else said.stops(self.name, event)
-            found.append(Line(text, "added" if is_on else "removed", event, is_idle))
+            found.append(Line(text, "added" if is_on else "removed", event, idle))
         for column, values in (("native_name", self.native_names), ("native_id", self.native_ids)):
             found += [
                 Line(said.native(column, self.name, event, old, new), event=event)
@@ -112,6 +113,10 @@ class Part(NamedTuple):
     idle: list[Line]
 
     @property
+    def why_idle(self) -> str:
+        return ", ".join(dict.fromkeys(line.idle for line in self.idle))
+
+    @property
     def switches(self) -> list[Line]:
         return [line for line in (*self.lines, *self.still, *self.idle) if line.tone]
 
@@ -144,7 +149,7 @@ def preview(nets: Iterable[Net]) -> Preview:
         lines = [
             line._replace(count=counts[pair], impact=words[pair])
             for line in plain
-            if line.tone and (pair := (net.destination_pk, line.event)) in words and not line.is_idle
+            if line.tone and (pair := (net.destination_pk, line.event)) in words and not line.idle
         ]
         weighed = sorted(lines, key=lambda line: -line.count)
         seen = {line.text for line in weighed}
@@ -153,12 +158,12 @@ def preview(nets: Iterable[Net]) -> Preview:
             Part(
                 net.name,
                 [line for line in rest if not line.tone] + weighed,
-                [line for line in rest if line.tone and not line.is_idle],
-                [line for line in rest if line.is_idle],
+                [line for line in rest if line.tone and not line.idle],
+                [line for line in rest if line.idle],
             )
         )
     return Preview(parts, impact.meant(sum(received.values()), sum(delivered.values())))
 
 
 def _is_sent(line: Line) -> bool:
-    return line.tone == "added" and not line.is_idle
+    return line.tone == "added" and not line.idle

@@ -59,9 +59,9 @@ class TimeForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or self.cleaned_data
-        if "publish_at" in self.errors or "offset" in self.errors:
+        if "publish_at" in self.errors:
             return data
-        if data["publish_at"] is None:
+        if data["publish_at"] is None or "offset" in self.errors:
             self.add_error("publish_at", _("Choose a time to come."))
             return data
         data["publish_at"] += timedelta(minutes=data["offset"] or 0)

@@ -17,5 +17,5 @@ def with_event(line: Line) -> SafeString:
     if not line.tone or line.event not in line.text:
         return format_html("{}", line.text)
     # The destination may be called like the event; a sentence names it before the event, but for what is not sent.
-    find = line.text.partition if line.is_idle else line.text.rpartition
+    find = line.text.partition if line.idle else line.text.rpartition
     return format_html("{}<strong>{}</strong>{}", *find(line.event))
