@@ -12,7 +12,7 @@ from django.utils.translation import ngettext
 
 from destinations import trial
 from destinations.models import Destination, LedgerEntry, LedgerState
-from routing import snapshot
+from routing import snapshot, toggles
 from routing.models import RoutingChange
 from routing.policy import DestinationRule, EventRule, selects
 from trackstack_site.wording import followed
@@ -105,7 +105,7 @@ def _events(destination: Destination, rule: DestinationRule, events: Mapping[str
 def _test(destination: Destination) -> Step:
     title = _("A test event is accepted")
     page = reverse("destinations:edit", args=[destination.pk])
-    entry = RoutingChange.objects.filter(destination_pk=destination.pk, action=trial.ACTION).exclude(note="").first()
+    entry = RoutingChange.objects.filter(destination_pk=destination.pk, action=toggles.TEST).exclude(note="").first()
     if entry is not None:
         is_done = entry.note.startswith(trial.TAKEN)
         return Step("test", title, is_done, entry.note, _("Send as test"), f"{page}#try", is_quoted=True)

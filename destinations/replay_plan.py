@@ -245,9 +245,9 @@ def sentence(plan: Plan, rate: int) -> str:
     elif plan.kind == ReplayKind.DEAD:
         said = _("Dead deliveries are sent again to %(destination)s, %(rate)d a second at most")
     elif which:
-        said = _("Events that were not sent %(which)s are sent to %(destination)s, %(rate)d a second at most")
+        said = _("Events %(which)s that were not sent go to %(destination)s, %(rate)d a second at most")
     else:
-        said = _("Events that were not sent are sent to %(destination)s, %(rate)d a second at most")
+        said = _("Events that were not sent go to %(destination)s, %(rate)d a second at most")
     return said % {"which": which, "destination": plan.destination.name, "rate": rate}
 
 

@@ -30,9 +30,6 @@ from trackstack_site.wording import in_english
 
 logger = logging.getLogger(__name__)
 
-ACTION = "test"
-"""Of the entry in the change history."""
-
 TAKEN = "Taken"
 """Begins the note of a test that was taken; notes are kept in English."""
 
@@ -257,9 +254,7 @@ def _record(destination: Destination, event: str, user: Any) -> RoutingChange:
     """Before anything is sent, so that no test goes out that the history does not know of."""
     where = "to the sandbox of " if destination.is_sandbox else "to "
     with transaction.atomic():
-        return toggles.record_destination_change(
-            destination, ACTION, [f"{event} is sent {where}{destination.name} as a test"], user=user
-        )
+        return toggles.record_test(destination, [f"{event} is sent {where}{destination.name} as a test"], user=user)
 
 
 def _note(entry: RoutingChange, text: str) -> None:

@@ -18,8 +18,9 @@ from django.utils.translation import gettext as _
 
 from destinations import platforms
 from destinations.models import Destination
-from routing import sentences, snapshot, toggles
+from routing import snapshot, toggles
 from routing.models import Route, RoutingChange
+from routing.net import Net, of_change, own_names
 from routing.policy import DestinationRule, Mode
 from routing.snapshot import Snapshot
 from trackstack_site.wording import in_english
@@ -62,7 +63,11 @@ class Change(msgspec.Struct, frozen=True):
     on: dict[str, bool]
     native_names: dict[str, str]
     native_ids: dict[str, str]
-    sentences: list[str]
+    net: Net
+
+    @property
+    def sentences(self) -> list[str]:
+        return self.net.sentences
 
 
 def document(state: Snapshot | None = None) -> dict[str, Any]:
@@ -77,14 +82,7 @@ def _shown(rule: DestinationRule, state: Snapshot) -> dict[str, Any]:
     if rule.mode == Mode.CUSTOM:
         chosen = toggles.selected(rule, state.events)
         shown["on"] = [name for name in (*state.events, *sorted(chosen - set(state.events))) if name in chosen]
-    return shown | {"native_names": _own_names(rule), "native_ids": dict(sorted(rule.native_ids.items()))}
-
-
-def _own_names(rule: DestinationRule) -> dict[str, str]:
-    platform = platforms.get(rule.platform)
-    return {
-        event: name for event, name in sorted(rule.native_names.items()) if name and name != platform.native_name(event)
-    }
+    return shown | {"native_names": own_names(rule), "native_ids": dict(sorted(rule.native_ids.items()))}
 
 
 def read(raw: bytes) -> Document:
@@ -110,7 +108,7 @@ def plan(wanted: Document, state: Snapshot) -> list[Change]:
             errors += [(f"{path}.{part}", sentence) for part, sentence in problems]
             continue
         change = _change(one, rule, state)
-        if change.sentences:
+        if change.mode or change.on or change.native_names or change.native_ids:
             changes.append(change)
     if errors:
         raise ConfigError(errors)
@@ -126,7 +124,7 @@ def _problems(one: Wanted, rule: DestinationRule, state: Snapshot) -> list[tuple
     if one.on is not msgspec.UNSET and one.mode is not msgspec.UNSET and one.mode != Mode.CUSTOM:
         found.append(("on", f"Only Custom mode has a list of its own; the mode is {one.mode}."))
     # A retired event may have a name or an id from before: what comes out goes in again.
-    known = set(state.events) | rule.ticked | set(_own_names(rule)) | set(rule.native_ids)
+    known = set(state.events) | rule.ticked | set(own_names(rule)) | set(rule.native_ids)
     for part in ("on", "native_names", "native_ids"):
         values = getattr(one, part)
         for event in values if values is not msgspec.UNSET else ():
@@ -153,20 +151,11 @@ def _change(one: Wanted, rule: DestinationRule, state: Snapshot) -> Change:
         after_mode = toggles.changed_rule(rule, mode=mode, events=state.events)
         chosen = toggles.selected(after_mode, state.events)
         on = dict.fromkeys(set(one.on) - chosen, True) | dict.fromkeys(chosen - set(one.on), False)
-    names = _differences(_own_names(rule), one.native_names)
+    names = _differences(own_names(rule), one.native_names)
     ids = _differences(dict(rule.native_ids), one.native_ids)
     mode = None if mode == rule.mode else mode
-    diff = toggles.diff(rule, mode=mode, on=on, events=state.events)
-    said = [sentences.mode(rule.name, rule.mode, mode)] if mode else []
-    said += [sentences.starts(rule.name, event) for event in diff.added]
-    said += [sentences.stops(rule.name, event) for event in diff.removed]
-    for event, value in names.items():
-        values = {"destination": rule.name, "event": event, "name": value or _("default")}
-        said.append(_("%(destination)s: native name of %(event)s: %(name)s") % values)
-    for event, value in ids.items():
-        values = {"destination": rule.name, "event": event, "id": value or _("none")}
-        said.append(_("%(destination)s: native id of %(event)s: %(id)s") % values)
-    return Change(rule.id, rule.name, mode, on, names, ids, said)
+    net = of_change(rule, state, mode=mode, on=on, native_names=names, native_ids=ids)
+    return Change(rule.id, rule.name, mode, on, names, ids, net)
 
 
 def _differences(now: dict[str, str], wanted: dict[str, str] | msgspec.UnsetType) -> dict[str, str]:
@@ -177,7 +166,7 @@ def _differences(now: dict[str, str], wanted: dict[str, str] | msgspec.UnsetType
 
 
 def apply(wanted: Document, *, seen: int | None = None, user: Any = None, actor: str = "") -> list[RoutingChange]:
-    """Make the document so: all of it or nothing. Idempotent.
+    """Make the document so, as one version: all of it or nothing. Idempotent.
 
     seen: the version that the document was written for. Raises ConfigError, toggles.StaleError, toggles.ToggleError.
     """
@@ -186,7 +175,7 @@ def apply(wanted: Document, *, seen: int | None = None, user: Any = None, actor:
         state = snapshot.load()
         if seen is not None and seen != state.version:
             raise toggles.StaleError(_("The routing was changed meanwhile."))
-        made = []
+        made, group = [], toggles.Group()
         with in_english():
             note = _("Configuration file")
         for change in plan(wanted, state):
@@ -199,6 +188,7 @@ def apply(wanted: Document, *, seen: int | None = None, user: Any = None, actor:
                 user=user,
                 actor=actor,
                 note=note,
+                group=group,
             )
             if entry is not None:
                 made.append(entry)
@@ -214,6 +204,6 @@ def copied(source: DestinationRule, target: DestinationRule, state: Snapshot) ->
     known = {name for name in toggles.selected(source, state.events) if platform.native_name(name)}
     wanted = Wanted(mode=Mode.CUSTOM.value, on=sorted(known))
     if source.platform == target.platform:
-        wanted.native_names = {event: name for event, name in _own_names(source).items() if event in state.events}
+        wanted.native_names = {event: name for event, name in own_names(source).items() if event in state.events}
         wanted.native_ids = {event: text for event, text in source.native_ids.items() if event in state.events}
     return Document(destinations={target.name: wanted})

@@ -20,8 +20,7 @@ from django.utils.translation import ngettext
 from destinations.models import Destination
 from destinations.platforms.base import Platform
 from events.suggest import near_name
-from routing import sentences as said
-from routing import snapshot, toggles
+from routing import net, snapshot, toggles
 from routing.models import Route, RoutingChange
 from routing.policy import DestinationRule, Mode, selects
 from routing.snapshot import Snapshot
@@ -33,8 +32,9 @@ if TYPE_CHECKING:
 HEADER = ("stage", "event", "destination", "platform", "enabled", "native_name", "native_id", "mode")
 MAX_ERRORS = 50
 
-_YES = frozenset({"true", "yes", "on", "1"})
-_NO = frozenset({"false", "no", "off", "0"})
+# Spreadsheets write TRUE and FALSE in the language of their user: German, French, Spanish, Italian and Dutch ones.
+_YES = frozenset({"true", "yes", "on", "1", "wahr", "vrai", "verdadero", "vero", "waar"})
+_NO = frozenset({"false", "no", "off", "0", "falsch", "faux", "falso", "onwaar"})
 
 
 class CsvError(ValueError):
@@ -53,7 +53,7 @@ class DestinationChange(msgspec.Struct, frozen=True, kw_only=True):
     on: dict[str, bool]
     native_names: dict[str, str]
     native_ids: dict[str, str]
-    sentences: list[str]
+    net: net.Net
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -65,7 +65,7 @@ class Plan(msgspec.Struct, frozen=True):
 
     @property
     def sentences(self) -> list[str]:
-        return [sentence for change in self.changes for sentence in change.sentences]
+        return [sentence for change in self.changes for sentence in change.net.sentences]
 
 
 # --- Export ---------------------------------------------------------------------------------------
@@ -131,7 +131,7 @@ def import_csv(
     note: str = "",
     is_confirmed: bool = False,
 ) -> list[RoutingChange]:
-    """Make the changes of `text`, all of them or none; returns one history entry per destination changed.
+    """Make the changes of `text` as one version, all of them or none; returns one history entry per destination.
 
     Raises CsvError, also when something needs a confirmation and `is_confirmed` is not set.
     """
@@ -141,7 +141,7 @@ def import_csv(
         plan = plan_import(text, snapshot.load())
         if plan.confirmations and not is_confirmed:
             raise CsvError(plan.confirmations)
-        changes = []
+        changes, group = [], toggles.Group()
         for change in plan.changes:
             try:
                 entry = toggles.apply(
@@ -153,6 +153,7 @@ def import_csv(
                     user=user,
                     actor=actor,
                     note=note,
+                    group=group,
                 )
             except toggles.ToggleError as error:
                 raise CsvError([str(error)]) from error
@@ -286,7 +287,7 @@ class _Import:
         on: dict[str, bool] = {}
         native_names: dict[str, str] = {}
         native_ids: dict[str, str] = {}
-        sentences: list[str] = []
+        shown: dict[str, net.Change] = {}
         for event, row in rows.items():
             if row.is_on is not None and row.is_on != is_enabled(in_mode, event, self.state):
                 if mode in (Mode.RECOMMENDED, Mode.EVERYTHING):
@@ -303,21 +304,23 @@ class _Import:
                 native_names[event] = wanted
                 # Not "default": the file has the platform's own name, too.
                 none = _("none")
-                sentences.append(said.native("native_name", rule.name, event, before or none, after or none))
+                shown[event] = (before or none, after or none)
             before = rule.native_ids.get(event, "")
             if row.native_id != before:
                 self._check_native_id(platform, row)
                 native_ids[event] = row.native_id
-                sentences.append(said.native("native_id", rule.name, event, before, row.native_id))
         if not (mode or on or native_names or native_ids):
             return None
+        found = net.of_change(
+            rule, self.state, mode=mode, on=on, native_names=native_names, native_ids=native_ids
+        )._replace(native_names=shown)
         return DestinationChange(
             destination_id=rule.id,
             mode=mode,
             on=on,
             native_names=native_names,
             native_ids=native_ids,
-            sentences=[*self._switched(rule, mode, on), *sentences],
+            net=found,
         )
 
     def _mode(self, rule: DestinationRule, rows: Mapping[str, _Row]) -> str | None:
@@ -356,18 +359,6 @@ class _Import:
                 " the mode decide, or set the mode to custom."
             )
         return sentence % {"event": row.event, "mode": mode, "destination": rule.name}
-
-    def _switched(self, rule: DestinationRule, mode: str | None, on: Mapping[str, bool]) -> list[str]:
-        events = self.state.events
-        after = toggles.changed_rule(rule, mode=mode, on=on, events=events)
-        diff = toggles.diff(rule, mode=mode, on=on, events=events)
-        on_text, off_text = _("%(destination)s: %(event)s off → on"), _("%(destination)s: %(event)s on → off")
-        sentences = [on_text % {"destination": rule.name, "event": event} for event in diff.added]
-        sentences += [off_text % {"destination": rule.name, "event": event} for event in diff.removed]
-        if after.mode != rule.mode:
-            values = {"destination": rule.name, "before": rule.mode_label, "after": after.mode_label}
-            sentences.insert(0, _("%(destination)s: mode %(before)s → %(after)s") % values)
-        return sentences
 
     def _check_native_id(self, platform: Platform, row: _Row) -> None:
         if not row.native_id:

@@ -7,11 +7,10 @@ with an entry of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import groupby
-from operator import attrgetter
 from typing import Any, NamedTuple
 
 from django.conf import settings
@@ -21,49 +20,22 @@ from django.utils import timezone
 from django.utils.translation import gettext
 
 from destinations.models import DeliveryMinute, Destination, Span
+from routing import drafts, snapshot, toggles
 from routing import sentences as said
-from routing import toggles
 from routing.models import RoutingChange
+from routing.net import Net
+from routing.policy import DestinationRule
 from trackstack_site.csv_lines import all_pages
 from trackstack_site.wording import in_english
 
 PAGE_SIZE = 50
 ROUTING = ("toggle", "mode", "mapping")
 """Actions that changed what is routed: those that can be compared and taken back."""
+TESTS = "tests"
+"""What is asked for to see the test events that were sent: they changed nothing, and stand apart."""
 EFFECT = timedelta(hours=24)
 MOST_BACK = 2000
 """Entries that a comparison may span."""
-
-
-class Net(NamedTuple):
-    """What happened to one destination's routing between two versions, all in all."""
-
-    destination_pk: int
-    name: str
-    mode: tuple[str, str] | None
-    switched: dict[str, tuple[bool, bool]]
-    """Event → (was on, is on)."""
-    native_names: dict[str, tuple[str, str]]
-    native_ids: dict[str, tuple[str, str]]
-
-    @property
-    def sentences(self) -> list[str]:
-        found = [said.mode(self.name, *self.mode)] if self.mode else []
-        found += [said.starts(self.name, event) for event, (_, is_on) in self.switched.items() if is_on]
-        found += [said.stops(self.name, event) for event, (_, is_on) in self.switched.items() if not is_on]
-        for column, values in (("native_name", self.native_names), ("native_id", self.native_ids)):
-            found += [said.native(column, self.name, event, old, new) for event, (old, new) in values.items()]
-        return found
-
-    def reversed(self) -> Net:
-        return Net(
-            self.destination_pk,
-            self.name,
-            (self.mode[1], self.mode[0]) if self.mode else None,
-            {event: (new, old) for event, (old, new) in self.switched.items()},
-            {event: (new, old) for event, (old, new) in self.native_names.items()},
-            {event: (new, old) for event, (old, new) in self.native_ids.items()},
-        )
 
 
 def entries(filters: Mapping[str, Any], before: int | None = None) -> tuple[list[RoutingChange], int | None]:
@@ -85,6 +57,7 @@ class Version(NamedTuple):
     destination_name: str
     sentences: list[str]
     note: str
+    is_test: bool
 
 
 def versions(rows: Iterable[RoutingChange]) -> list[Version]:
@@ -102,12 +75,34 @@ def exported(filters: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
 
 
 def _versions(rows: Iterable[RoutingChange]) -> Iterator[Version]:
-    for version, entries_of in groupby(rows, key=attrgetter("version")):
-        made = list(entries_of)[::-1]
+    for key, entries_of in groupby(rows, key=_made_together):
+        version, made = key[0], list(entries_of)[::-1]
         first = made[0]
         names = ", ".join(dict.fromkeys(one.destination_name for one in made if one.destination_name))
         sentences = [sentence for one in made for sentence in one.sentences]
-        yield Version(first.pk, version, first.at, first.actor, names, sentences, first.note)
+        is_test = first.action == toggles.TEST
+        yield Version(first.pk, version, first.at, first.actor, names, sentences, first.note, is_test)
+
+
+def toned(entry: RoutingChange) -> list[tuple[str, str]]:
+    """The sentences as they were kept, each with `added`, `removed` or neither."""
+    with in_english():
+        stopped = {said.stops(entry.destination_name, name) for name in entry.before.get("selected") or ()}
+        started = {said.starts(entry.destination_name, name) for name in entry.after.get("selected") or ()}
+    tones = dict.fromkeys(stopped, "removed") | dict.fromkeys(started, "added")
+    return [(sentence, tones.get(sentence, "")) for sentence in entry.sentences]
+
+
+def _made_together(entry: RoutingChange) -> tuple[int, int]:
+    """Tests raise no version: each is a row of its own."""
+    return entry.version, entry.pk if entry.action == toggles.TEST else 0
+
+
+def siblings(entry: RoutingChange) -> QuerySet[RoutingChange]:
+    """The entries that were made together with this one, itself among them."""
+    if entry.action == toggles.TEST:
+        return RoutingChange.objects.filter(pk=entry.pk)
+    return RoutingChange.objects.filter(version=entry.version).exclude(action=toggles.TEST).order_by("pk")
 
 
 def _filtered(filters: Mapping[str, Any]) -> QuerySet[RoutingChange]:
@@ -118,16 +113,28 @@ def _filtered(filters: Mapping[str, Any]) -> QuerySet[RoutingChange]:
         rows = rows.filter(actor=actor)
     if event := filters.get("event"):
         rows = rows.filter(sentences__icontains=event)
+    if filters.get("what") == TESTS:
+        return rows.filter(action=toggles.TEST)
     if filters.get("what") == "routing":
-        rows = rows.filter(action__in=ROUTING)
-    return rows
+        return rows.filter(action__in=ROUTING)
+    return rows.exclude(action=toggles.TEST)
 
 
-def between(low: int, high: int, destination_pk: int | None = None) -> list[Net]:
+def between(low: int, high: int) -> list[Net]:
     """The net difference from version `low` to version `high`, by destination; what cancelled out is left out.
 
     Raises ValueError when there are more than MOST_BACK entries between them.
     """
+    nets, state = _sums(low, high), snapshot.current()
+    try:
+        since = {net.destination_pk: net.reversed() for net in _sums(high, state.version)}
+    except ValueError:
+        since = {}  # too long ago to say what had an id then: as it is now
+    rules = {pk: _now_with(state.rules.get(pk), net) for pk, net in since.items()}
+    return [net._replace(after=rules.get(pk) or state.rules.get(pk)) for net in nets for pk in [net.destination_pk]]
+
+
+def _sums(low: int, high: int, destination_pk: int | None = None) -> list[Net]:
     rows = RoutingChange.objects.filter(version__gt=low, version__lte=high, action__in=ROUTING).order_by("pk")
     if destination_pk is not None:
         rows = rows.filter(destination_pk=destination_pk)
@@ -140,7 +147,17 @@ def between(low: int, high: int, destination_pk: int | None = None) -> list[Net]
         if row.destination_pk is not None:
             of_destination.setdefault(row.destination_pk, []).append(row)
     nets = (_net(pk, changes) for pk, changes in of_destination.items())
-    return [net for net in nets if net.sentences]
+    return [net for net in nets if net.mode or net.switched or net.native_names or net.native_ids]
+
+
+def _now_with(rule: DestinationRule | None, net: Net) -> DestinationRule | None:
+    """The rule in force, with the native names and ids that a net ends with."""
+    if rule is None:
+        return None
+    names = {event: new for event, (_, new) in net.native_names.items()}
+    ids = {event: new for event, (_, new) in net.native_ids.items()}
+    wanted = drafts.Wanted(native_names=names, native_ids=ids)
+    return drafts.drafted_rule(rule, wanted, snapshot.current().events)
 
 
 def _net(pk: int, changes: Iterable[RoutingChange]) -> Net:
@@ -173,20 +190,25 @@ def _net(pk: int, changes: Iterable[RoutingChange]) -> Net:
 def way_back(version: int, destination_pk: int | None = None) -> list[Net]:
     """What going back to a version would change now. Destinations that are gone are left out."""
     newest = RoutingChange.objects.order_by("-version").values_list("version", flat=True).first() or version
-    nets = between(version, newest, destination_pk)
+    backwards = [net.reversed() for net in _sums(version, newest, destination_pk)]
     present = set(Destination.objects.present().values_list("pk", flat=True))
-    return [net.reversed() for net in nets if net.destination_pk in present]
+    rules = snapshot.current().rules
+    return [
+        net._replace(after=_now_with(rules.get(net.destination_pk), net))
+        for net in backwards
+        if net.destination_pk in present
+    ]
 
 
 def roll_back(
     version: int, *, user: Any, seen: int, destination_pk: int | None = None, note: str = ""
 ) -> list[RoutingChange]:
-    """Go back to a version, as new changes: all of them, or none.
+    """Go back to a version, as one new version: all of it, or none.
 
     Destinations that are gone are left out. Raises toggles.StaleError when the routing is not what was seen, and
     toggles.ToggleError.
     """
-    made = []
+    made, group = [], toggles.Group()
     with in_english():
         note = note or gettext("Back to version %(version)s") % {"version": version}
     with transaction.atomic():
@@ -200,10 +222,45 @@ def roll_back(
                 user=user,
                 note=note,
                 seen=seen if number == 0 else None,
+                group=group,
             )
             if change is not None:
                 made.append(change)
     return made
+
+
+def take_back(made: Sequence[RoutingChange], *, user: Any) -> list[RoutingChange]:
+    """Undo entries that were made together, as one new version.
+
+    Raises toggles.ToggleError, also when one of their destinations was changed again since, or is gone.
+    """
+    undone, group = [], toggles.Group()
+    with in_english():
+        note = gettext("Undo")
+    with transaction.atomic():
+        # Locked together and in order, so that nothing comes between the look and the change.
+        rows = Destination.objects.select_for_update(of=("self",)).order_by("pk")
+        held = rows.in_bulk([one.destination_pk for one in made if one.destination_pk is not None])
+        for one in made:
+            later = RoutingChange.objects.filter(pk__gt=made[-1].pk, destination_pk=one.destination_pk)
+            destination = held.get(one.destination_pk or 0)
+            if destination is None or later.exclude(action=toggles.TEST).exists():
+                sentence = gettext("%(destination)s was changed again since, so this cannot be undone by itself.")
+                raise toggles.ToggleError(sentence % {"destination": one.destination_name})
+            on = dict.fromkeys(one.after.get("selected", ()), False)
+            change = toggles.apply(
+                destination,
+                mode=one.before.get("mode"),
+                on=on | dict.fromkeys(one.before.get("selected", ()), True),
+                native_names=one.before.get("native_name"),
+                native_ids=one.before.get("native_id"),
+                user=user,
+                note=note,
+                group=group,
+            )
+            if change is not None:
+                undone.append(change)
+    return undone
 
 
 class Effect(NamedTuple):

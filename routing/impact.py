@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from typing import Any
 
 from django.db.models import Sum
 from django.utils import timezone
@@ -29,13 +28,15 @@ def words(received: Mapping[str, int], names: Iterable[str]) -> dict[str, str]:
     return {name: said for (_pk, name), said in found.items()}
 
 
-def words_of(received: Mapping[tuple[int, str], int], pairs: Pairs) -> dict[tuple[int, str], str]:
-    """`words` for events of several destinations."""
-    wanted = [pair for pair in pairs if received.get(pair)]
-    emails = recent.with_email(sorted({name for _pk, name in wanted})) if wanted else {}
+def words_of(
+    counted: Mapping[tuple[int, str], int], pairs: Pairs, *, with_email: bool = True
+) -> dict[tuple[int, str], str]:
+    """`words` for events of several destinations. with_email: not asked for what stops."""
+    wanted = [pair for pair in pairs if counted.get(pair)]
+    emails = recent.with_email(sorted({name for _pk, name in wanted})) if wanted and with_email else {}
     found = {}
     for pair in wanted:
-        values = {"count": f"{received[pair]:,}", "days": DAYS, "share": emails.get(pair[1])}
+        values = {"count": f"{counted[pair]:,}", "days": DAYS, "share": emails.get(pair[1])}
         if values["share"] is None:
             found[pair] = _("%(count)s in %(days)d days") % values
         else:
@@ -72,14 +73,6 @@ def meant(more: int, fewer: int) -> str:
     else:
         return ""
     return sentence % values
-
-
-def of_changes(changes: Iterable[Any]) -> str:
-    """`sentence` for changes that have `destination_id` and `on`: event → switched on or off."""
-    known = [(change.destination_id, event, is_on) for change in changes for event, is_on in change.on.items()]
-    return sentence(
-        [(pk, event) for pk, event, is_on in known if is_on], [(pk, event) for pk, event, is_on in known if not is_on]
-    )
 
 
 def _sum(state: LedgerState, pairs: Pairs) -> int:

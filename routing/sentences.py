@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from django.utils.translation import gettext as _
 
 from routing.policy import mode_label
@@ -18,6 +20,19 @@ def starts(destination: str, event: str) -> str:
 
 def stops(destination: str, event: str) -> str:
     return _("%(destination)s stops receiving %(event)s") % {"destination": destination, "event": event}
+
+
+MOST_NAMED = 3
+
+
+def listed(names: Sequence[str]) -> str:
+    """ "A", "A, B and C", "A, B, C and 4 more"."""
+    if len(names) > MOST_NAMED:
+        values = {"names": ", ".join(names[:MOST_NAMED]), "count": len(names) - MOST_NAMED}
+        return _("%(names)s and %(count)d more") % values
+    if len(names) > 1:
+        return _("%(names)s and %(last)s") % {"names": ", ".join(names[:-1]), "last": names[-1]}
+    return "".join(names)
 
 
 def native(column: str, destination: str, event: str, before: str, after: str) -> str:

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
 
 
+TEST = "test"
+"""Action of an entry that changed nothing."""
+
+
 class StaleError(Exception):
     """The routing is not what the caller saw when deciding."""
 
@@ -210,16 +214,18 @@ def _kept_sentences(
 ) -> list[str]:
     with in_english():
         mode = [said.mode(destination.name, before.mode, after.mode)] if after.mode != before.mode else []
-        added = [switched_on(after, name) for name in change.added]
+        added = [switched_on(after, destination.name, name) for name in change.added]
         return [*mode, *added, *(said.stops(destination.name, name) for name in change.removed)]
 
 
-def switched_on(rule: DestinationRule, event: str) -> str:
-    """What switching an event on really does: without a name or an id there, nothing is sent yet."""
-    decision = carries(rule, event)
-    if decision.send:
-        return said.starts(rule.name, event)
-    values = {"event": event, "destination": rule.name, "reason": str(reasons.label(decision.reason)).lower()}
+def switched_on(rule: DestinationRule | None, destination: str, event: str) -> str:
+    """What switching an event on really does: without a name or an id there, nothing is sent yet.
+
+    rule: None where it is not known any more.
+    """
+    if rule is None or (decision := carries(rule, event)).send:
+        return said.starts(destination, event)
+    values = {"event": event, "destination": destination, "reason": str(reasons.label(decision.reason)).lower()}
     sentence: str = _("%(event)s is switched on for %(destination)s, but nothing is sent: %(reason)s") % values
     return sentence
 
@@ -279,7 +285,7 @@ def _record(
     note: str,
     version: int | None = None,
 ) -> RoutingChange:
-    """version: one that this transaction has made already; without it, the entry makes one."""
+    """version: one that stands already, or that this transaction has made; without it, the entry makes one."""
     change = RoutingChange(
         user=user,  # type: ignore[misc]
         actor=actor or (user.get_username() if user is not None else "system"),
@@ -298,7 +304,8 @@ def _record(
         marks = ", ".join(["%s"] * len(names))
         cursor.execute(RECORD_SQL.format(held=held, names=", ".join(names), values=marks), values)
         change.pk, change.version = cursor.fetchone()
-    snapshot.note_bump(change.version)
+    if version is None:
+        snapshot.note_bump(change.version)
     return change
 
 
@@ -331,6 +338,23 @@ def record_destination_change(
         user=user,
         actor=actor,
         note=note,
+    )
+
+
+def record_test(
+    destination: Destination, sentences: list[str], *, user: AbstractBaseUser | None = None
+) -> RoutingChange:
+    """A test event that somebody sends: kept in the history, but the routing and its version stay as they are."""
+    return _record(
+        action=TEST,
+        destination=destination,
+        sentences=sentences,
+        before={},
+        after={},
+        user=user,
+        actor="",
+        note="",
+        version=snapshot.stored_version(),
     )
 
 

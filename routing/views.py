@@ -14,19 +14,17 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from destinations import reasons
 from destinations.models import Destination, LedgerState
-from routing import charts, drafts, impact, looks, snapshot, toggles
+from routing import charts, drafts, history, looks, net, snapshot, toggles
 from routing import matrix as model
 from routing import matrix_html as html
 from routing.forms import Asked, MappingForm, parse_set
 from routing.models import RoutingChange
-from routing.policy import DestinationRule, Mode, carries, mode_label
+from routing.policy import DestinationRule, Mode, mode_label
 from routing.snapshot import Snapshot
 from routing.swaps import column_swaps, gather, in_dialog, outcomes, refused, rights, seven_days, stage_infos
 from routing.toasts import last_change, toast_of
 from trackstack_site.guard import key_of
-from trackstack_site.wording import in_english
 
 View = Callable[..., HttpResponse]
 
@@ -158,13 +156,11 @@ def ask(
     request: HttpRequest, state: Snapshot, asked: Asked, rule: DestinationRule, *, is_stale: bool = False
 ) -> HttpResponse:
     """The diff in sentences and a button: in the dialog, or as a page of its own."""
-    diff = toggles.diff(rule, mode=asked.mode, on=asked.on, events=state.events)
-    after = toggles.changed_rule(rule, mode=asked.mode, on=asked.on, events=state.events)
-    received = {event: n for (_pk, event), n in seven_days(LedgerState.RECEIVED, destination_id=rule.id).items()}
-    delivered = {event: n for (_pk, event), n in seven_days(LedgerState.DELIVERED, destination_id=rule.id).items()}
-    idle = {name: reason for name in diff.added if (reason := carries(after, name).reason)}
-    warned = set(toggles.needs_confirmation(rule, diff.added, state.events))
-    told = impact.words(received, diff.added)
+    found = net.of_change(rule, state, mode=asked.mode, on=asked.on)
+    added = [event for event, (_was_on, is_on) in found.switched.items() if is_on]
+    warned = toggles.needs_confirmation(rule, added, state.events)
+    preview = net.preview([found])
+    part = preview.parts[0]
     all_of_it = len(asked.on) + len(asked.left_off) if asked.on else len(state.events)
     shown = key_of((request.POST or request.GET).get("shown", ""))
     context = {
@@ -175,26 +171,16 @@ def ask(
         "all_of_it": all_of_it,
         # The page says how many of them its filter shows, when that is not all.
         "shown": shown if (asked.is_bulk or asked.mode) and shown is not None and shown < all_of_it else None,
-        "added": [(n, told.get(n, "")) for n in diff.added if n not in warned and n not in idle],
-        "idle": [(name, str(reasons.label(reason)).lower()) for name, reason in idle.items() if name not in warned],
-        "removed": [(name, grouped(delivered.get(name, 0))) for name in diff.removed],
-        "warned": [(n, told.get(n, "")) for n in diff.added if n in warned],
-        "impact": impact.meant(
-            sum(received.get(name, 0) for name in diff.added if name not in idle),
-            sum(delivered.get(name, 0) for name in diff.removed),
-        ),
+        "part": part.without(warned),
+        "warned": [line for line in part.switches if line.event in warned],
+        "impact": preview.impact,
         "mode_before": rule.mode_label,
-        "mode_after": after.mode_label,
-        "is_nothing": after == rule,
+        "mode_after": mode_label(found.mode[1]) if found.mode else rule.mode_label,
+        "is_nothing": not found.lines,
         "title": title_of(asked, rule),
         "is_collecting": drafts.collects(request.user),
     }
     return in_dialog(request, "routing/change.html", context)
-
-
-def grouped(count: int) -> str:
-    """12,345; empty for nothing."""
-    return f"{count:,}" if count else ""
 
 
 def title_of(asked: Asked, rule: DestinationRule) -> str:
@@ -268,45 +254,44 @@ def done(
     else:
         state = snapshot.current()
         rule = state.rules[destination_id]
-    context = {"toast": toast_of(entry) if entry else {"text": _("Nothing changed: it is so already.")}, "oob": True}
+    context = {"toast": toast_of(entry) if entry else {"text": unchanged(asked)}, "oob": True}
     mine = drafts.view_of(request.user)
     swaps = column_swaps(request, state, mine.shown(before, state.events), mine.shown(rule, state.events))
     return render(request, "routing/_swaps.html", context | swaps)
 
 
+def unchanged(asked: Asked | None) -> str:
+    """What is said where a change changes nothing."""
+    if asked is None or len(asked.on) != 1:
+        return _("Nothing to change.")
+    return _("Already on.") if all(asked.on.values()) else _("Already off.")
+
+
 @may("routing.view_route", "routing.toggle_route")
 @require_POST
 def undo(request: HttpRequest) -> HttpResponse:
-    """Take back the last change of a destination's switches, when it still is the last."""
+    """Take back the last change of switches, when it still is the last of each destination that it changed."""
     entry = get_object_or_404(RoutingChange, pk=key_of(request.POST.get("change", "")) or 0)
-    destination = get_object_or_404(Destination, pk=entry.destination_pk or 0)
-    later = RoutingChange.objects.filter(pk__gt=entry.pk, destination_pk=destination.pk)
-    if later.exclude(action="test").exists():
-        sentence = _("%(destination)s was changed again since, so this cannot be undone by itself.")
-        return refused(request, sentence % {"destination": destination.name})
-    state = snapshot.current()
-    before, after = entry.before, entry.after
-    has_mapping = "native_name" in before or "native_id" in before
-    if has_mapping and not request.user.has_perm("routing.change_route"):
+    made = list(history.siblings(entry))
+    if any("native_name" in one.before or "native_id" in one.before for one in made) and not request.user.has_perm(
+        "routing.change_route"
+    ):
         raise PermissionDenied
-    on = dict.fromkeys(after.get("selected", ()), False) | dict.fromkeys(before.get("selected", ()), True)
-    asked = Asked(destination_id=destination.pk, mode=before.get("mode"), on=on, text="")
-    rule = state.rules[destination.pk]
-    with in_english():
-        note = _("Undo")
+    state = snapshot.current()
     try:
-        undone = toggles.apply(
-            destination,
-            mode=asked.mode,
-            on=on,
-            native_names=before.get("native_name"),
-            native_ids=before.get("native_id"),
-            user=request.user,  # type: ignore[arg-type]
-            note=note,
-        )
+        undone = history.take_back(made, user=request.user)
     except toggles.ToggleError as error:
         return refused(request, str(error))
-    return done(request, state, rule.id, undone, asked=None if has_mapping else asked)
+    if len(made) > 1:
+        page = reverse("routing:matrix") + (f"?changed={undone[0].pk}" if undone else "")
+        # Several columns: the page is read anew.
+        return HttpResponse(headers={"HX-Redirect": page}) if request.htmx else redirect(page)  # type: ignore[attr-defined]
+    before = entry.before
+    on = dict.fromkeys(entry.after.get("selected", ()), False) | dict.fromkeys(before.get("selected", ()), True)
+    asked = Asked(destination_id=entry.destination_pk or 0, mode=before.get("mode"), on=on, text="")
+    has_mapping = "native_name" in before or "native_id" in before
+    last = undone[0] if undone else None
+    return done(request, state, asked.destination_id, last, asked=None if has_mapping else asked)
 
 
 @may("routing.view_route", "routing.toggle_route")

@@ -8,14 +8,15 @@ from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from destinations.models import Destination
-from routing import api, config, impact, snapshot, toggles
+from routing import api, config, net, snapshot, toggles
 from routing.models import ConfigToken
 from routing.views import may
 from trackstack_site.guard import needs
@@ -101,18 +102,15 @@ def copy(request: HttpRequest) -> HttpResponse:
         try:
             if request.method == "POST" and request.POST.get("seen") == str(state.version):
                 made = config.apply(wanted, seen=state.version, user=request.user)
-                count = sum(len(change.sentences) for change in made)
-                text = ngettext(
-                    "%(target)s now receives what %(source)s does: %(count)d change.",
-                    "%(target)s now receives what %(source)s does: %(count)d changes.",
-                    count,
-                )
-                messages.success(request, text % {"target": target.name, "source": source.name, "count": count})
-                return redirect("routing:matrix")
-            context |= {"is_stale": request.method == "POST", "changes": config.plan(wanted, state)}
-            context["impact"] = impact.of_changes(context["changes"])
+                changed = f"?changed={made[0].pk}" if made else ""
+                return redirect(reverse("routing:matrix") + changed)
+            context |= {"is_stale": request.method == "POST", "shown": _shown(wanted, state)}
         except toggles.StaleError:
-            context |= {"is_stale": True, "changes": config.plan(wanted, snapshot.current())}
+            context |= {"is_stale": True, "shown": _shown(wanted, snapshot.current())}
         except (config.ConfigError, toggles.ToggleError) as error:
             form.add_error(None, str(error))
     return render(request, "routing/copy.html", context)
+
+
+def _shown(wanted: config.Document, state: snapshot.Snapshot) -> net.Preview:
+    return net.preview(change.net for change in config.plan(wanted, state))

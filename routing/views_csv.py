@@ -5,13 +5,13 @@ from __future__ import annotations
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.text import slugify
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_http_methods
 
-from routing import csv_exchange, impact, looks, matrix, snapshot
+from routing import csv_exchange, looks, matrix, net, snapshot
 from routing.forms import ImportForm
 from routing.views import in_dialog, may
 from trackstack_site.guard import key_of
@@ -80,7 +80,7 @@ def _show(request: HttpRequest, text: str) -> HttpResponse:
         plan = csv_exchange.plan_import(text)
     except csv_exchange.CsvError as error:
         return _failed(request, error)
-    context = {"form": ImportForm(), "plan": plan, "text": text, "impact": impact.of_changes(plan.changes)}
+    context = {"form": ImportForm(), "plan": plan, "text": text, "shown": net.preview(one.net for one in plan.changes)}
     return render(request, "routing/import.html", context)
 
 
@@ -96,17 +96,11 @@ def _import(request: HttpRequest, text: str) -> HttpResponse:
         )
     except csv_exchange.CsvError as error:
         return _failed(request, error)
-    count = sum(len(entry.sentences) for entry in changes)
-    messages.success(request, _imported(count, len(changes)) if count else _("No change."))
-    return redirect("routing:matrix")
-
-
-def _imported(changes: int, destinations: int) -> str:
-    return _("Imported: %(changes)s at %(destinations)s.") % {
-        "changes": ngettext("%(count)d change", "%(count)d changes", changes) % {"count": changes},
-        "destinations": ngettext("%(count)d destination", "%(count)d destinations", destinations)
-        % {"count": destinations},
-    }
+    if not changes:
+        messages.success(request, _("Nothing to change."))
+        return redirect("routing:matrix")
+    # The toast there says what was changed, with one Undo for all of it.
+    return redirect(f"{reverse('routing:matrix')}?changed={changes[0].pk}")
 
 
 def _failed(request: HttpRequest, error: csv_exchange.CsvError) -> HttpResponse:

@@ -12,6 +12,7 @@ from django.db.models import Count
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
+from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -20,14 +21,17 @@ from routing import draft_diff, drafts, publishing, snapshot, swaps, toasts, tog
 from routing.models import Draft, DraftChange, DraftState, RoutingChange
 from routing.views import may
 from trackstack_site.guard import key_of
+from trackstack_site.templatetags.times import zone
 from trackstack_site.wording import NameSelect
 
 SHOWN_DAYS = 30
 MOST_SHOWN = 50
 TIME = "%Y-%m-%dT%H:%M"
+MOST_OFFSET = 14 * 60
 
 
 class NoteForm(forms.Form):
+    name_here = "note_form"
     note = forms.CharField(
         label=gettext_lazy("Note"),
         required=False,
@@ -40,22 +44,37 @@ class NoteForm(forms.Form):
 class TimeForm(forms.Form):
     """Stands beside other ways to publish: a browser must not ask for it where another button is pressed."""
 
-    publish_at = forms.DateTimeField(
-        label=gettext_lazy("Publish at (UTC)"),
+    name_here = "time_form"
+    publish_at = forms.DateTimeField(required=False, widget=forms.DateTimeInput({"type": "datetime-local"}, TIME))
+    offset = forms.IntegerField(
         required=False,
-        widget=forms.DateTimeInput({"type": "datetime-local"}, TIME),
+        min_value=-MOST_OFFSET,
+        max_value=MOST_OFFSET,
+        widget=forms.HiddenInput({"data-offset-of": "id_publish_at"}),
     )
+    """Minutes from the reader's time to UTC, filled in by `times.js`; without it, the time is UTC."""
 
-    def clean_publish_at(self) -> datetime:
-        at: datetime | None = self.cleaned_data["publish_at"]
-        if at is None:
-            raise forms.ValidationError(_("Choose a time to come."))
-        return at
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["publish_at"].label = format_html(_("Publish at ({zone})"), zone=zone())
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or self.cleaned_data
+        if "publish_at" in self.errors:
+            return data
+        if data["publish_at"] is None or "offset" in self.errors:
+            self.add_error("publish_at", _("Choose a time to come."))
+            return data
+        data["publish_at"] += timedelta(minutes=data["offset"] or 0)
+        if data["publish_at"] <= timezone.now():
+            self.add_error("publish_at", _("The time has passed already. Choose one to come."))
+        return data
 
 
 class ReviewerForm(forms.Form):
     """As TimeForm: one of several ways."""
 
+    name_here = "reviewer_form"
     reviewer = forms.ModelChoiceField(
         label=gettext_lazy("Colleague"),
         queryset=None,
@@ -75,6 +94,7 @@ class ReviewerForm(forms.Form):
 
 
 class CommentForm(forms.Form):
+    name_here = "comment_form"
     comment = forms.CharField(
         label=gettext_lazy("Comment"), required=False, max_length=400, widget=forms.Textarea({"rows": 2})
     )
@@ -114,6 +134,11 @@ def _awaits(draft: Draft, user: Any) -> bool:
 @may("routing.view_draft")
 @require_GET
 def detail(request: HttpRequest, pk: int) -> HttpResponse:
+    return _page(request, pk)
+
+
+def _page(request: HttpRequest, pk: int, unfit: forms.Form | None = None) -> HttpResponse:
+    """unfit: a form of the page that was filled in and not taken, to be shown with what is wrong."""
     draft = get_object_or_404(Draft.objects.select_related("author", "reviewer", "publisher"), pk=pk)
     changes = list(draft.changes.all())
     is_waiting = draft.state in publishing.WAITING
@@ -122,24 +147,21 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "count": len(changes),
         "difference": draft_diff.difference(changes, snapshot.current()) if is_waiting else None,
         **_rights(draft, request.user),
-        "note_form": NoteForm(initial={"note": draft.note}),
-        "backfills": _backfills(draft) if request.user.has_perm("destinations.add_replay") else [],
+        "note_form": NoteForm(initial={"note": request.POST.get("note", draft.note)}),
+        "backfills": [],
     }
+    if draft.version is not None and request.user.has_perm("destinations.add_replay"):
+        entries = RoutingChange.objects.filter(version=draft.version).order_by("pk")
+        context["backfills"] = toasts.backfills_of(entries)
     if context["may_publish"]:
         context["time_form"] = TimeForm(initial={"publish_at": _next_morning()})
     if context["may_edit"]:
         context["reviewer_form"] = ReviewerForm(author=request.user)
     if context["may_decide"]:
         context["comment_form"] = CommentForm()
-    return render(request, "routing/draft.html", context)
-
-
-def _backfills(draft: Draft) -> list[tuple[str, str]]:
-    """Destinations at which publishing it switched something on, and where the last days of that can be sent."""
-    if draft.version is None:
-        return []
-    entries = RoutingChange.objects.filter(version=draft.version).order_by("pk")
-    return [(entry.destination_name, url) for entry in entries if (url := toasts.backfill_of(entry))]
+    if unfit is not None:
+        context[unfit.name_here] = unfit  # type: ignore[attr-defined]
+    return render(request, "routing/draft.html", context, status=422 if unfit is not None else 200)
 
 
 def _rights(draft: Draft, user: Any) -> dict[str, bool]:
@@ -220,17 +242,25 @@ def _answer(request: HttpRequest, pk: int, done: Callable[[], str]) -> HttpRespo
     get_object_or_404(Draft, pk=pk)
     try:
         messages.success(request, done())
+    except UnfitError as error:
+        return _page(request, pk, error.form)
     except (publishing.DraftError, toggles.ToggleError) as error:
         messages.error(request, str(error))
     return redirect("routing:draft", pk)
 
 
+class UnfitError(Exception):
+    """What was filled in is not taken; the form says why, beside the field."""
+
+    def __init__(self, form: forms.Form) -> None:
+        super().__init__()
+        self.form = form
+
+
 def _checked(form: forms.Form) -> dict[str, Any]:
-    """Raises DraftError with the first thing that is wrong."""
+    """Raises UnfitError."""
     if not form.is_valid():
-        name, errors = next(iter(form.errors.items()))
-        label = form.fields[name].label if name in form.fields else ""
-        raise publishing.DraftError(f"{label}: {errors[0]}" if label else str(errors[0]))
+        raise UnfitError(form)
     return form.cleaned_data
 
 
@@ -253,7 +283,7 @@ def _publish(request: HttpRequest, pk: int) -> str:
     _keep_note(request, pk)
     draft = publishing.publish(pk, request.user, revision=_revision(request))
     if draft.version is None:
-        return _("Published. Nothing changed by it: all was so already.")
+        return _("Published. It changed nothing: all was already so.")
     return _("Published as version %(version)d.") % {"version": draft.version}
 
 

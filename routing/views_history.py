@@ -6,15 +6,15 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
-from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_GET, require_http_methods
 
 from destinations.models import Destination
-from routing import history, impact, snapshot, toggles
+from routing import history, net, snapshot, toasts, toggles
 from routing.models import Draft, RoutingChange
 from routing.views import may
 from trackstack_site.csv_lines import download, is_asked
@@ -24,16 +24,22 @@ from trackstack_site.wording import NameSelect
 
 class HistoryFilter(forms.Form):
     destination = forms.ModelChoiceField(
-        label=_("Destination"),
+        label=gettext_lazy("Destination"),
         queryset=Destination.objects.defer("settings", "secrets"),
         required=False,
-        empty_label=_("Every destination"),
+        empty_label=gettext_lazy("Every destination"),
         widget=NameSelect(),
     )
-    actor = forms.CharField(label=_("Who"), required=False, max_length=150)
-    event = forms.CharField(label=_("Event"), required=False, max_length=64)
+    actor = forms.CharField(label=gettext_lazy("Who"), required=False, max_length=150)
+    event = forms.CharField(label=gettext_lazy("Event"), required=False, max_length=64)
     what = forms.ChoiceField(
-        label=_("What"), required=False, choices=[("", _("Everything")), ("routing", _("Routing only"))]
+        label=gettext_lazy("What"),
+        required=False,
+        choices=[
+            ("", gettext_lazy("Every change")),
+            ("routing", gettext_lazy("Routing only")),
+            (history.TESTS, gettext_lazy("Test events")),
+        ],
     )
 
 
@@ -65,12 +71,17 @@ def index(request: HttpRequest) -> HttpResponseBase:
 @require_GET
 def entry(request: HttpRequest, pk: int) -> HttpResponse:
     found = get_object_or_404(RoutingChange, pk=pk)
+    made = list(history.siblings(found))
     context = {
         "entry": found,
-        "effect": history.effect(found),
+        "lines": history.toned(found),
+        "before": max(found.version - 1, 0),
+        "effect": history.effect(found) if found.action != toggles.TEST else None,
         "is_effect_open": found.at + history.EFFECT > timezone.now(),
-        "siblings": RoutingChange.objects.filter(version=found.version).exclude(pk=pk).order_by("pk"),
-        "draft": Draft.objects.filter(version=found.version).first(),
+        "siblings": [one for one in made if one.pk != pk],
+        "is_test": found.action == toggles.TEST,
+        "backfills": toasts.backfills_of(made) if request.user.has_perm("destinations.add_replay") else [],
+        "draft": Draft.objects.filter(version=found.version).first() if found.action in history.ROUTING else None,
         "is_routing": found.action in history.ROUTING,
         "may_roll_back": request.user.has_perms(("routing.toggle_route", "routing.change_route")),
     }
@@ -80,16 +91,36 @@ def entry(request: HttpRequest, pk: int) -> HttpResponse:
 @may("routing.view_routingchange")
 @require_GET
 def compare(request: HttpRequest) -> HttpResponse:
-    """Two versions, in either order; empty ones mean the first and the one in force."""
+    """Two versions, in either order: `from` and `to`, or two `version`s that were ticked. Empty ones mean the first and
+    the one in force."""
     current = snapshot.stored_version()
-    versions = [key_of(request.GET.get(name, "")) for name in ("from", "to")]
-    low, high = sorted((versions[0] or 0, versions[1] if versions[1] is not None else current))
-    context: dict[str, Any] = {"low": low, "high": high, "current": current}
+    context: dict[str, Any] = {"current": current}
     try:
+        low, high = context["low"], context["high"] = _two_versions(request.GET, current)
         context["nets"] = history.between(low, high)
     except ValueError as error:
         context["problem"] = str(error)
     return render(request, "routing/history_compare.html", context)
+
+
+def _two_versions(query: QueryDict, current: int) -> tuple[int, int]:
+    """Raises ValueError with a sentence for what names no two versions."""
+    if unknown := sorted(set(query) - {"from", "to", "version"}):
+        raise ValueError(
+            _("“%(name)s” is not known here: two versions are named by from and to.") % {"name": unknown[0]}
+        )
+    ticked = query.getlist("version")
+    if len(ticked) > 2:
+        raise ValueError(_("Tick one version, to compare it with the one in force, or two."))
+    texts = [*ticked, "", ""][:2] if ticked else [query.get("from", "") or "0", query.get("to", "")]
+    found = []
+    for text in texts:
+        version = key_of(text) if text else current
+        if version is None or version > current:
+            values = {"text": text[:20], "current": current}
+            raise ValueError(_("There is no version %(text)s: they go from 0 to %(current)d.") % values)
+        found.append(version)
+    return min(found), max(found)
 
 
 @may("routing.view_routingchange", "routing.toggle_route", "routing.change_route")
@@ -111,18 +142,9 @@ def roll_back(request: HttpRequest, version: int) -> HttpResponse:
             messages.success(request, text % {"version": version, "count": len(made)})
             return redirect("routing:history")
         context["is_stale"] = request.method == "POST"
-        context["nets"] = history.way_back(version, only)
-        context["impact"] = _impact(context["nets"])
+        context["shown"] = net.preview(history.way_back(version, only))
     except toggles.StaleError:
-        context |= {"is_stale": True, "nets": history.way_back(version, only)}
+        context |= {"is_stale": True, "shown": net.preview(history.way_back(version, only))}
     except (toggles.ToggleError, ValueError) as error:
         context["problem"] = str(error)
     return render(request, "routing/roll_back.html", context)
-
-
-def _impact(nets: list[history.Net]) -> str:
-    changed = [(net.destination_pk, event, is_on) for net in nets for event, (_was, is_on) in net.switched.items()]
-    return impact.sentence(
-        [(pk, event) for pk, event, is_on in changed if is_on],
-        [(pk, event) for pk, event, is_on in changed if not is_on],
-    )

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
-from routing import drafts, history, snapshot
+from routing import drafts, history, snapshot, toggles
 from routing.models import RoutingChange
 from routing.swaps import whole_column
 from routing.views import may
@@ -30,7 +30,7 @@ def pulse(request: HttpRequest) -> HttpResponse:
         return HttpResponse(status=204)
     state = snapshot.current(version)
     changes = RoutingChange.objects.filter(version__gt=seen, version__lte=version).order_by("pk")[:200]
-    found = [change for change in changes if change.action != "test"]
+    found = [change for change in changes if change.action != toggles.TEST]
     columns = {change.destination_pk for change in found}
     if is_drafted_anew:
         # Another window of the same person: what either shows as drafted.

@@ -93,11 +93,8 @@ def test_a_draft_is_published_by_itself_when_its_time_has_come(open_as: OpenAs, 
     wanted = "false" if before == "true" else "true"
     switch(page, "CsvUploaded", "Webhook").click()
     page.locator("#draft-bar").get_by_role("link", name="Publish…").click()
-    page.get_by_label("Publish at (UTC)").fill("2000-01-01T08:00")
-    page.get_by_role("button", name="Publish at this time").click()
-    expect(page.get_by_text("The time has passed already.")).to_be_visible()
-    page.reload()  # tomorrow morning is proposed
-    page.get_by_role("button", name="Publish at this time").click()
+    page.get_by_text("More ways").click()
+    page.get_by_role("button", name="Publish at this time").click()  # tomorrow morning is proposed
     expect(page.get_by_text("It will be published at").first).to_be_visible()
     code = "from django.utils import timezone; from routing.models import Draft"
     stack.manage("shell", "-c", f"{code}; Draft.objects.filter(state='scheduled').update(publish_at=timezone.now())")
@@ -125,3 +122,20 @@ def test_a_draft_is_discarded_after_asking(open_as: OpenAs) -> None:
     expect(switch(page, "PageView", "Webhook")).to_have_attribute("aria-checked", before or "")
     collect(page, False)
     expect(bar).to_be_hidden()
+
+
+def test_a_time_is_typed_in_the_readers_own_zone(open_as: OpenAs, stack: Stack) -> None:
+    page = open_as("marketer", timezone_id="Asia/Dubai")
+    collect(page, True)
+    switch(page, "CsvUploaded", "Webhook").click()
+    page.locator("#draft-bar").get_by_role("link", name="Publish…").click()
+    page.get_by_text("More ways").click()
+    field = page.get_by_label("Publish at (Dubai time)")
+    field.fill("2099-01-31T08:00")
+    expect(field).to_have_accessible_description("2099-01-31 04:00 UTC")
+    page.get_by_role("button", name="Publish at this time").click()
+    expect(page.locator("main time", has_text="2099-01-31 08:00")).to_have_attribute("datetime", "2099-01-31T04:00:00Z")
+    page.get_by_role("link", name="Discard…").click()
+    page.get_by_role("button", name="Discard it").click()
+    page.goto(page.url.split("/drafts/")[0] + "/events/")
+    collect(page, False)

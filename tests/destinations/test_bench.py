@@ -18,7 +18,7 @@ from destinations.platforms.base import ACCESS_TOKEN, Request, Response
 from destinations.sandbox.server import Sandbox, running_sandbox
 from events.ingest import Sender, accept_batch
 from events.models import Source
-from routing import toggles
+from routing import snapshot, toggles
 from routing.dispatch import route_due
 from routing.models import RoutingChange
 from tests import factories
@@ -252,6 +252,7 @@ def test_queries_do_not_grow_with_destinations(django_assert_max_num_queries: An
 
 def test_a_test_is_really_sent_and_stands_in_no_count(sandbox: Sandbox) -> None:
     destination = factories.make_destination("meta", name="Pixel")
+    stood = snapshot.stored_version()
     html = try_one(destination, send=destination.pk)
     (received,) = sandbox.received("meta")
     assert "Taken." in html
@@ -264,6 +265,7 @@ def test_a_test_is_really_sent_and_stands_in_no_count(sandbox: Sandbox) -> None:
     assert not Attempt.objects.exists()
     assert not LedgerEntry.objects.exists()
     (entry,) = RoutingChange.objects.filter(action="test")
+    assert entry.version == snapshot.stored_version() == stood, "a test changes nothing of the routing"
     assert entry.sentences == ["SignUp is sent to the sandbox of Pixel as a test"]
     assert entry.user is not None
     assert entry.note.startswith("Taken (200 in ")
@@ -390,7 +392,7 @@ def test_a_test_is_kept_out_of_undo() -> None:
     destination = factories.make_destination("meta")
     change = toggles.apply(destination, on={"SignUp": False})
     assert change is not None
-    toggles.record_destination_change(destination, "test", ["SignUp is sent to it as a test"])
+    toggles.record_test(destination, ["SignUp is sent to it as a test"])
     client_with(group="Engineer").post(reverse("routing:undo"), {"change": change.pk})
     destination.refresh_from_db()
     assert destination.event_mode == "recommended"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -426,6 +426,15 @@ def test_all_that_match_an_event_id_are_not_all_that_is_dead() -> None:
     html = client.get(page, {"destination": meta.pk, "event_id": "a"}).content.decode()
     assert "Replay the chosen" in html
     assert "Replay all that match" not in html, "a replay knows no event ids and would send both"
+
+
+def test_the_sentence_says_which_events_before_what_becomes_of_them() -> None:
+    meta = factories.make_destination("meta", name="Pixel")
+    plan = Plan(ReplayKind.MISSED, meta, since=datetime(2026, 1, 31, 12, tzinfo=UTC))
+    said = "Events received since 2026-01-31 12:00 UTC that were not sent go to Pixel, 50 a second at most"
+    assert replay_plan.sentence(plan, 50) == said
+    plan = Plan(ReplayKind.MISSED, meta)
+    assert replay_plan.sentence(plan, 50) == "Events that were not sent go to Pixel, 50 a second at most"
 
 
 def test_nonsense_is_refused_with_a_sentence() -> None:

@@ -92,7 +92,7 @@ def test_a_document_is_made_so_and_the_second_time_changes_nothing(meta: Destina
     said = answer.json()["changes"]
     assert "Pixel: Recommended → Custom" in said
     assert "Pixel starts receiving FeatureUsed" in said
-    assert "Pixel: native name of SignUp: Joined" in said
+    assert "Pixel: native name of SignUp: default → Joined" in said
     assert document()["destinations"]["Pixel"]["mode"] == "recommended", "a dry run changes nothing"
     answer = call("put", wanted)
     assert answer.status_code == 200
@@ -202,8 +202,8 @@ def test_routes_are_copied_as_far_as_the_platform_knows_the_events(meta: Destina
     client = client_with(group="Marketer")
     page = reverse("routing:copy")
     shown = client.get(page, {"source": meta.pk, "target": twin.pk}).content.decode()
-    assert "Twin starts receiving FeatureUsed" in shown
-    assert "Twin: native name of Purchase: Paid" in shown
+    assert "Twin starts receiving <strong>FeatureUsed</strong>" in shown
+    assert "Twin: native name of Purchase: default → Paid" in shown
     data = {"source": meta.pk, "target": twin.pk, "seen": snapshot.stored_version()}
     assert "Something was changed" in client.post(page, data | {"seen": "1"}).content.decode()
     assert client.post(page, data).status_code == 302

@@ -167,12 +167,25 @@ def test_blank_cells_and_missing_rows_mean_no_change(ads: Destination) -> None:
     assert plan(",".join(HEADER)).changes == []
 
 
+@pytest.mark.parametrize(
+    ("yes", "no"),
+    [("WAHR", "FALSCH"), ("Vrai", "Faux"), ("VERDADERO", "FALSO"), ("vero", "falso"), ("WAAR", "ONWAAR")],
+)
+def test_true_and_false_are_read_as_spreadsheets_of_other_languages_write_them(
+    ads: Destination, yes: str, no: str
+) -> None:
+    words = {"true": yes, "false": no}
+    assert plan(edited(lambda row: row.update(enabled=words[row["enabled"]]))).changes == []
+    (change,) = plan(edited(at("SignUp", "Ads — EU", enabled=no))).changes
+    assert change.on == {"SignUp": False}
+
+
 # --- Changes --------------------------------------------------------------------------------------
 
 
 def test_switching_one_cell_makes_the_list_custom_and_moves_nothing_else(ads: Destination) -> None:
     text = edited(at("SignUp", "Ads — EU", enabled="false"))
-    assert plan(text).sentences == ["Ads — EU: mode Recommended → Custom", "Ads — EU: SignUp on → off"]
+    assert plan(text).sentences == ["Ads — EU: Recommended → Custom", "Ads — EU stops receiving SignUp"]
     [change] = import_csv(text, actor="tester", note="from finance")
     assert (change.actor, change.note) == ("tester", "from finance")
     ads.refresh_from_db()
@@ -206,7 +219,7 @@ def test_a_mode_alone(ads: Destination, crm: Destination) -> None:
             row.update(mode="Everything", enabled="")
 
     text = edited(change)
-    assert plan(text).sentences[0] == "Ads — EU: mode Recommended → Everything"
+    assert plan(text).sentences[0] == "Ads — EU: Recommended → Everything"
     import_csv(text, actor="test")
     ads.refresh_from_db()
     assert ads.event_mode == "everything"
@@ -337,8 +350,8 @@ def test_the_commands(ads: Destination, tmp_path: Path, capsys: pytest.CaptureFi
     file.write_text(edited(at("SignUp", "Ads — EU", enabled="false")), encoding="utf-8-sig")
     call_command("import_mappings", str(file), "--dry-run")
     assert capsys.readouterr().out.splitlines() == [
-        "Ads — EU: mode Recommended → Custom",
-        "Ads — EU: SignUp on → off",
+        "Ads — EU: Recommended → Custom",
+        "Ads — EU stops receiving SignUp",
         "Nothing was changed.",
     ]
     assert not RoutingChange.objects.exists()

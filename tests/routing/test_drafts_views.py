@@ -236,8 +236,15 @@ def test_publishing_at_a_time_and_stopping_it(ada: Client, pixel: Destination) -
     draft = draft_of("ada")
     page = f"{DRAFTS}{draft.pk}/"
     revision = {"revision": str(draft.revision)}
-    for wrong in ("", "tomorrow", "2020-01-01T10:00"):
-        ada.post(page + "schedule/", {"publish_at": wrong, **revision})
+    for wrong, said in (
+        ("", "Choose a time to come."),
+        ("tomorrow", "Enter a valid date/time."),
+        ("2020-01-01T10:00", "The time has passed already. Choose one to come."),
+    ):
+        answer = ada.post(page + "schedule/", {"publish_at": wrong, "note": "for later", **revision})
+        assert answer.status_code == 422
+        assert f'<ul class="errors" id="id_publish_at_error"><li>{said}</li></ul>' in answer.content.decode()
+        assert "for later</textarea>" in answer.content.decode(), "what was typed is not lost"
         assert draft_of("ada").state == DraftState.OPEN
     at = (timezone.now() + timedelta(days=2)).strftime("%Y-%m-%dT%H:%M")
     ada.post(page + "schedule/", {"publish_at": at, **revision})
@@ -245,6 +252,19 @@ def test_publishing_at_a_time_and_stopping_it(ada: Client, pixel: Destination) -
     assert f">{at.replace('T', ' ')} UTC</time>" in ada.get(DRAFTS).content.decode()
     ada.post(page + "unschedule/")
     assert draft_of("ada").state == DraftState.OPEN
+
+
+def test_a_time_is_the_readers_own_when_the_offset_comes_along(ada: Client, pixel: Destination) -> None:
+    toggle(ada, pixel, "SignUp:0")
+    draft = draft_of("ada")
+    page = f"{DRAFTS}{draft.pk}/"
+    assert "Publish at (<span data-zone>UTC</span>)" in ada.get(page).content.decode()
+    at = (timezone.now() + timedelta(days=2)).replace(second=0, microsecond=0)
+    here = (at + timedelta(minutes=330)).strftime("%Y-%m-%dT%H:%M")
+    data = {"publish_at": here, "revision": str(draft.revision)}
+    assert ada.post(page + "schedule/", data | {"offset": "9999"}).status_code == 422
+    ada.post(page + "schedule/", data | {"offset": "-330"})
+    assert draft_of("ada").publish_at == at
 
 
 def test_discarding_asks_first(ada: Client, pixel: Destination) -> None:

@@ -169,14 +169,14 @@ def test_from_the_list_back_to_a_version() -> None:
     assert "No change matches" in client.get(reverse("routing:history"), {"actor": "bob"}).content.decode()
     page = reverse("routing:roll_back", args=[before])
     shown = client.get(page).content.decode()
-    assert "Pixel starts receiving SignUp" in shown
+    assert "Pixel starts receiving <strong>SignUp</strong>" in shown
     stale = client.post(page, {"seen": before}).content.decode()
     assert "Something was changed since you looked" in stale
     assert "SignUp" not in selected(meta)
     client.post(page, {"seen": version(), "note": "as it was"})
     assert "SignUp" in selected(meta)
     assert RoutingChange.objects.latest("pk").note == "as it was"
-    assert "It is so already" in client.get(page).content.decode()
+    assert "Already so" in client.get(page).content.decode()
 
 
 def test_compare_takes_the_versions_in_either_order() -> None:
@@ -185,7 +185,81 @@ def test_compare_takes_the_versions_in_either_order() -> None:
     toggles.apply(meta, on={"SignUp": False})
     client = client_with(group="Viewer")
     for query in ({"from": before, "to": version()}, {"from": version(), "to": before}, {"from": before}):
-        assert "Pixel stops receiving SignUp" in client.get(reverse("routing:history_compare"), query).content.decode()
+        page = client.get(reverse("routing:history_compare"), query).content.decode()
+        assert "Pixel stops receiving <strong>SignUp</strong>" in page
+
+
+def test_two_versions_are_ticked_in_the_list_and_changed_on_the_page() -> None:
+    meta = factories.make_destination("meta", name="Pixel")
+    before = version()
+    for name in ("SignUp", "Purchase"):
+        toggles.apply(meta, on={name: False})
+    client = client_with(group="Viewer")
+    listed = client.get(reverse("routing:history")).content.decode()
+    assert f'name="version" value="{before + 1}" form="compare"' in listed
+    page = reverse("routing:history_compare")
+    both = client.get(page, {"version": [before + 2, before + 1]}).content.decode()
+    assert f"From version {before + 1} to {before + 2}" in both
+    assert f'name="from" type="number" min="0" max="{before + 2}" value="{before + 1}"' in both
+    assert "SignUp" not in both
+    one = client.get(page, {"version": before}).content.decode()
+    assert f"From version {before} to {before + 2}" in one
+
+
+@pytest.mark.parametrize(
+    ("query", "sentence"),
+    [
+        ("frm=1", "“frm” is not known here: two versions are named by from and to."),
+        ("from=x", "There is no version x: they go from 0 to"),
+        ("to=99999", "There is no version 99999: they go from 0 to"),
+        ("version=1&version=2&version=3", "Tick one version, to compare it with the one in force, or two."),
+    ],
+)
+def test_what_names_no_two_versions_is_told(query: str, sentence: str) -> None:
+    page = client_with(group="Viewer").get(f"{reverse('routing:history_compare')}?{query}")
+    assert sentence in page.content.decode()
+
+
+def test_compare_and_the_way_back_say_what_is_not_sent_as_the_history_does() -> None:
+    linkedin = factories.make_destination("linkedin", name="LI")
+    start = version()
+    toggles.apply(linkedin, native_ids={"SignUp": ""}, on={"SignUp": False})
+    toggles.apply(linkedin, on={"SignUp": True, "HighIntentPageView": True})
+    entry = RoutingChange.objects.latest("pk")
+    said = "HighIntentPageView is switched on for LI, but nothing is sent: native id missing"
+    assert said in entry.sentences
+    assert said in history.between(start, entry.version)[0].sentences
+    toggles.apply(linkedin, native_ids={"HighIntentPageView": "20000002"})
+    assert said in history.between(start, entry.version)[0].sentences, "as it was then"
+    assert "LI starts receiving HighIntentPageView" in history.between(start, version())[0].sentences
+
+
+def test_a_test_event_makes_no_version_and_stands_apart() -> None:
+    meta = factories.make_destination("meta", name="Pixel")
+    toggles.apply(meta, on={"SignUp": False})
+    before = version()
+    entry = toggles.record_test(meta, ["Purchase is sent to Pixel as a test"])
+    toggles.record_test(meta, ["Refund is sent to Pixel as a test"])
+    assert version() == before == entry.version
+    client = client_with(group="Marketer")
+    page = reverse("routing:history")
+    assert "as a test" not in client.get(page).content.decode()
+    tests = client.get(page, {"what": "tests"}).content.decode()
+    assert "Purchase is sent to Pixel as a test" in tests
+    assert "Refund is sent to Pixel as a test" in tests
+    assert "stops receiving" not in tests
+    shown = client.get(reverse("routing:history_entry", args=[entry.pk])).content.decode()
+    assert "Test event" in shown
+    assert "Back to this version" not in shown
+
+
+def test_going_back_with_several_destinations_is_one_version() -> None:
+    meta, other = factories.make_destination("meta"), factories.make_destination("meta", name="Other")
+    before = version()
+    toggles.apply(meta, on={"SignUp": False})
+    toggles.apply(other, on={"SignUp": False})
+    made = history.roll_back(before, user=None, seen=version())
+    assert [entry.version for entry in made] == [version(), version()]
 
 
 def test_queries_are_few_however_long_the_history(django_assert_max_num_queries: Any) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 from django.utils import timezone
 
 from destinations.models import Destination, LedgerEntry
 from events import recent
 from events.ingest import Sender, accept_batch
-from routing import impact, snapshot, toggles
+from routing import impact, net, snapshot, toggles
 from tests import factories
 from tests.logins import client_with
 
@@ -57,6 +58,40 @@ def test_pages_say_it_before_the_click() -> None:
     assert "this would have meant 70 fewer deliveries." in back
     copy = client.get(reverse("routing:copy"), {"source": meta.pk, "target": twin.pk}).content.decode()
     assert "up to 80 more deliveries" in copy
+    assert '<strong>FeatureUsed</strong> <span class="quiet">80 in 7 days</span>' in copy
+    assert '<strong>FeatureUsed</strong> <span class="quiet">70 in 7 days</span>' in back
+
+
+def test_each_line_of_an_import_says_how_much_and_how_well_known() -> None:
+    twin = factories.make_destination("meta", name="Twin")
+    sender = Sender(source_id=factories.make_source().pk, trace_id="i" * 32)
+    accept_batch(json.dumps([factories.event("FeatureUsed")]).encode(), sender)
+    count(twin, "FeatureUsed", "received", 1204)
+    header = "stage,event,destination,platform,enabled,native_name,native_id,mode"
+    file = SimpleUploadedFile("m.csv", f"{header}\n,FeatureUsed,Twin,,true,FeatureUsed,,\n".encode())
+    page = client_with(group="Marketer").post(reverse("routing:import"), {"file": file}).content.decode()
+    said = "1,204 in 7 days, 100 % with e-mail"
+    assert f'Twin starts receiving <strong>FeatureUsed</strong> <span class="quiet">{said}</span>' in page
+    assert "up to 1,204 more deliveries" in page
+
+
+def test_what_is_switched_on_but_not_sent_counts_for_nothing() -> None:
+    linkedin = factories.make_destination("linkedin", name="LI")
+    count(linkedin, "FeatureUsed", "received", 80)
+    state = snapshot.current()
+    shown = net.preview([net.of_change(state.rules[linkedin.pk], state, mode=None, on={"FeatureUsed": True})])
+    assert shown.impact == ""
+    assert [line.text for line in shown.parts[0].idle] == [
+        "FeatureUsed is switched on for LI, but nothing is sent: native id missing"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("more", "fewer", "said"),
+    [(0, 1, "1 fewer delivery."), (1, 0, "up to 1 more delivery."), (2, 1, "up to 2 more deliveries and 1 fewer.")],
+)
+def test_one_delivery_is_one(more: int, fewer: int, said: str) -> None:
+    assert impact.meant(more, fewer) == f"Over the last 7 days this would have meant {said}"
 
 
 def test_switching_on_offers_the_last_days() -> None:

@@ -19,6 +19,7 @@ from destinations.platforms.base import Kind, NativeId, Platform
 from events.models import CanonicalEvent
 from routing import snapshot, toggles
 from routing.models import Route, RoutingChange, RoutingVersion
+from tests.logins import client_with
 
 pytestmark = pytest.mark.django_db
 
@@ -202,7 +203,7 @@ def test_fan_in_of_the_others_is_swapped_too(marketer: Client, ads: Destination)
 def test_switching_twice_is_harmless(marketer: Client, ads: Destination) -> None:
     for _ in range(2):
         answer = post(marketer, "toggle/", htmx=True, set=f"{ads.pk}:StartTrial:1")
-    assert "Nothing changed" in answer.content.decode()
+    assert "<p>Already on.</p>" in answer.content.decode()
     assert RoutingChange.objects.count() == 1
 
 
@@ -279,6 +280,79 @@ def test_undo_takes_the_last_change_back_with_its_mode(marketer: Client, ads: De
     assert Destination.objects.get(pk=ads.pk).event_mode == "recommended"
 
 
+def test_the_toast_of_several_switches_names_them(marketer: Client, ads: Destination) -> None:
+    answer = post(marketer, "toggle/", htmx=True, set=f"{ads.pk}:StartTrial,PlanUpgrade,WorkspaceCreated:1")
+    text = answer.content.decode()
+    assert "<p>Ads EU starts receiving WorkspaceCreated, StartTrial and PlanUpgrade.</p>" in text
+    answer = post(marketer, "change/", htmx=True, set=f"{ads.pk}:*:0", seen=str(snapshot.stored_version()))
+    assert "<p>Ads EU stops receiving SignUp, WorkspaceCreated, StartTrial and 2 more.</p>" in answer.content.decode()
+
+
+def test_one_undo_takes_a_whole_import_back_as_a_new_version(marketer: Client, ads: Destination) -> None:
+    crm = Destination.objects.create(name="CRM", platform_key="crm_of_test", event_mode="everything")
+    snapshot.bump()
+    header = "stage,event,destination,platform,enabled,native_name,native_id,mode"
+    text = f"{header}\n,SignUp,Ads EU,,false,CompleteRegistration,,\n,SignUp,CRM,,false,SignUp,,\n"
+    landed = post(marketer, "import/", text=text)
+    entries = list(RoutingChange.objects.order_by("pk"))
+    assert len({entry.version for entry in entries}) == 1, "an import is one version"
+    page = marketer.get(landed["Location"]).content.decode()
+    assert "4 changes made: Ads EU and CRM." in page
+    assert f'name="change" value="{entries[0].pk}"' in page
+
+    answer = post(marketer, "undo/", htmx=True, change=str(entries[1].pk))
+    undone = RoutingChange.objects.filter(note="Undo")
+    assert answer["HX-Redirect"].endswith(f"?changed={undone.earliest('pk').pk}")
+    assert is_on(ads, "SignUp")
+    assert {(row.version, row.destination_name) for row in undone} == {
+        (entries[0].version + 1, "Ads EU"),
+        (entries[0].version + 1, "CRM"),
+    }
+
+    post(marketer, "import/", text=text)
+    again = RoutingChange.objects.filter(note="CSV import").latest("pk")
+    toggles.apply(crm, on={"Purchase": False})
+    answer = post(marketer, "undo/", htmx=True, change=str(again.pk))
+    assert "CRM was changed again since" in answer.content.decode()
+    assert not is_on(ads, "SignUp"), "all of it or nothing"
+
+
+def test_where_the_last_days_of_an_import_can_be_sent(ads: Destination) -> None:
+    other = Destination.objects.create(name="Other", platform_key="ads_of_test")
+    snapshot.bump()
+    engineer = client_with(group="Engineer")
+    header = "stage,event,destination,platform,enabled,native_name,native_id,mode"
+    rows = "".join(f",StartTrial,{one.name},,true,StartTrial,,\n" for one in (ads, other))
+    page = engineer.get(post(engineer, "import/", text=f"{header}\n{rows}")["Location"]).content.decode()
+    entry = RoutingChange.objects.earliest("pk")
+    link = reverse("routing:history_entry", args=[entry.pk])
+    assert f'href="{link}#backfill"' in page
+    shown = engineer.get(link).content.decode().partition('id="backfill"')[2]
+    assert f"destination={ads.pk}&amp;" in shown
+    assert f"destination={other.pk}&amp;" in shown
+
+
+def test_what_weighs_most_leads_and_what_is_quiet_is_folded(marketer: Client, ads: Destination) -> None:
+    crm = Destination.objects.create(name="CRM", platform_key="crm_of_test", event_mode="custom")
+    snapshot.bump()
+    for event, count in (("PageView", 3), ("Purchase", 57), ("SignUp", 9)):
+        row = {"day": timezone.now().date(), "event_name": event, "state": LedgerState.RECEIVED}
+        LedgerEntry.objects.create(destination=crm, count=count, **row)
+    text = marketer.get(MATRIX + "change/", {"set": f"{crm.pk}:*:1"}, **HTMX).content.decode()
+    order = [text.index(part) for part in ("up to 69 more", "57 in 7 days", "9 in 7 days", "3 in 7 days", "<details")]
+    assert order == sorted(order)
+    assert "63 without traffic in 7 days" in text
+
+
+def test_custom_stays_custom_and_the_dialog_says_so(marketer: Client, ads: Destination) -> None:
+    for on in "10":
+        post(marketer, "toggle/", set=f"{ads.pk}:StartTrial:{on}")
+    assert Destination.objects.get(pk=ads.pk).event_mode == "custom"
+    assert "It stays Custom until you reset it" in marketer.get(f"{MATRIX}modes/{ads.pk}/").content.decode()
+    shown = marketer.get(MATRIX + "change/", {"set": f"{ads.pk}:=recommended"}).content.decode()
+    assert "No event is switched on or off by it. From then on the mode decides" in shown
+
+
 def test_undo_is_refused_once_something_else_was_changed(marketer: Client, ads: Destination) -> None:
     post(marketer, "toggle/", set=f"{ads.pk}:StartTrial:1")
     entry = RoutingChange.objects.get()
@@ -346,7 +420,7 @@ def test_export_edit_import(marketer: Client, ads: Destination) -> None:
     line = next(line for line in text.splitlines() if ",StartTrial,Ads EU," in line)
     changed = text.replace(line, line.replace(",false,", ",true,"))
     shown = marketer.post(MATRIX + "import/", {"file": SimpleUploadedFile("m.csv", changed.encode())})
-    assert "Ads EU: StartTrial off → on" in shown.content.decode()
+    assert "Ads EU starts receiving <strong>StartTrial</strong>" in shown.content.decode()
     assert not RoutingChange.objects.exists(), "shown, not done"
     assert post(marketer, "import/", text=shown.context["text"]).status_code == 302
     assert is_on(ads, "StartTrial")

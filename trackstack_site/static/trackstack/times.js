@@ -48,16 +48,20 @@
     }
   }
 
-  // Elsewhere what is typed is UTC, as its label says; beside it stands what that is here.
+  // Elsewhere what is typed is UTC, as its label says; beside it stands what that is here. Where the offset is sent along,
+  // the other way round.
   function hint(input) {
     let note = document.getElementById(`${input.id}-here`);
-    const at = input.value ? new Date(`${input.value}Z`) : null;
+    const offset = document.querySelector(`[data-offset-of="${input.id}"]`);
+    const at = input.value ? new Date(offset ? input.value : `${input.value}Z`) : null;
+    const isKnown = at && !Number.isNaN(at.getTime());
+    if (offset) offset.value = isKnown ? at.getTimezoneOffset() : "";
     if (!note && at) {
       note = Object.assign(document.createElement("div"), { id: `${input.id}-here`, className: "help" });
       input.after(note);
       input.setAttribute("aria-describedby", `${input.getAttribute("aria-describedby") || ""} ${note.id}`.trim());
     }
-    if (note) note.textContent = at && !Number.isNaN(at.getTime()) ? `${words(partsOf(here, at), "minute")} ${zone}` : "";
+    if (note) note.textContent = !isKnown ? "" : offset ? `${words(partsOf(utc, at), "minute")} UTC` : `${words(partsOf(here, at), "minute")} ${zone}`;
   }
 
   function showAll() {
