@@ -17,7 +17,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from destinations import ledger, reasons
-from destinations.models import Delivery, LedgerEntry, LedgerState, State
+from destinations.models import Delivery, Destination, LedgerEntry, LedgerState, State
 from events import calls, recent, samples
 from events.ingest import Sender, accept_batch
 from events.models import CanonicalEvent, SeenName
@@ -101,11 +101,34 @@ def test_the_books_balance_and_every_figure_leads_to_its_rows() -> None:
     client = client_with(*LOOKS)
     urls = {figure.label: figure.url for figure in found[pixel.pk].figures}
     html = client.get(page_of("SignUp")).content.decode()
-    for label, count in (("Waiting", 4), ("Dead", 1)):
+    for label, count in (("Received", 6), ("Waiting", 4), ("Skipped", 1), ("Dead", 1)):
         assert urls[label].replace("&", "&amp;") in html
         listed = client.get(urls[label]).content.decode()
         assert listed.count('<th scope="row">') == count
+    for why in found[pixel.pk].why:
+        assert why.url.replace("&", "&amp;") in html
+        assert client.get(why.url).content.decode().count('<th scope="row">') == why.number
     assert reasons.label("consent_denied").lower() in html
+
+
+def test_a_backfill_is_offered_where_something_was_not_sent() -> None:
+    early = factories.make_destination("meta", name="Early")
+    off = factories.make_destination("meta", name="Off", is_enabled=False)
+    receive(factories.event("SignUp"), factories.event("PageView", consent={"marketing": False}))
+    late = factories.make_destination("meta", name="Late")
+    today = timezone.now().date()
+
+    def offered(event: str) -> set[str]:
+        return {line.rule.name for line in event_page.lines(event, snapshot.current(), today) if line.backfill_url}
+
+    assert offered("SignUp") == {late.name}, "it was not asked; the other has it, and the third is off"
+    Destination.objects.filter(pk=off.pk).update(is_enabled=True)
+    snapshot.bump()
+    assert offered("SignUp") == {late.name, off.name}
+    assert early.name not in offered("PageView"), "who denied consent is skipped again"
+    assert offered("StartTrial") == set(), "nothing was received"
+    html = client_with(*LOOKS, "destinations.add_replay").get(page_of("SignUp")).content.decode()
+    assert html.count("Backfill…") == 2
 
 
 def test_counts_of_an_older_week_and_of_other_events_stay_out() -> None:
