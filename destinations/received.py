@@ -95,7 +95,7 @@ def steps(
     """Up to `most` rows of the next events; the event key and time that were looked back to, no key after the last."""
     low, high = _event_keys(filters)
     if before is not None:
-        high = min(high, (before >> DESTINATION_BITS) + 1)
+        high = min(high, (before - 1 >> DESTINATION_BITS) + 1)
     for first, last in _spans(filters, low, high):
         beyond: int | None = last
         while beyond is not None:
@@ -107,7 +107,7 @@ def steps(
             rows = _rows(_values(filters, before, most) | {"low": lowest, "high": beyond})
             if len(rows) == most:  # what is left of these events comes with the next page
                 before = rows[-1].pk
-                beyond = (before >> DESTINATION_BITS) + 1
+                beyond = (before - 1 >> DESTINATION_BITS) + 1
             else:
                 beyond = lowest if looked_at == EVENTS_PER_STEP else None
             yield rows, beyond, looked_to

@@ -177,9 +177,8 @@ def _between(starts: Sequence[Node], ends: Sequence[Node]) -> list[Band]:
     bands = []
     for start in starts:
         at = start.top
-        assert start.group is not None
         for end in ends:
-            count = start.group.counts[end.code]
+            count = start.group.counts[end.code] if start.group else 0
             if not count:
                 continue
             out = max(LEAST_BAND, start.height * count / start.count)

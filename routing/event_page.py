@@ -21,6 +21,8 @@ from routing.policy import DestinationRule, SourceRule, stands
 from routing.snapshot import Snapshot
 
 DAYS = 7
+LIFTED = MENDABLE - {"consent_denied", "too_old"}
+"""Reasons of a skip that switching something may have lifted since; what a person said, and age, stay."""
 
 # Totals are found by their unique index, one probe per day and destination; what is not folded yet is little and has an
 # index of its own. Neither reads the counts of other events.
@@ -119,7 +121,7 @@ def _missed(rule: DestinationRule, counts: Mapping[tuple[str, str], int], stored
         return 0
     never_asked = stored - _sums(counts)[LedgerState.RECEIVED]
     skipped = LedgerState.SKIPPED
-    return never_asked + sum(n for (kind, reason), n in counts.items() if kind == skipped and reason in MENDABLE)
+    return never_asked + sum(n for (kind, reason), n in counts.items() if kind == skipped and reason in LIFTED)
 
 
 def _backfill_url(rule: DestinationRule, event: str) -> str:
