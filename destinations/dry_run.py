@@ -63,6 +63,13 @@ class Verdict(NamedTuple):
         """The first step that stops the event, else the one that sends it."""
         return next((step for step in self.steps if step.is_stop), self.steps[-1])
 
+    @property
+    def headline(self) -> Step:
+        """What tells most of it in a line: as what it is sent, or what stops it."""
+        if not self.is_sent:
+            return self.deciding
+        return next((step for step in self.steps if step.is_name), self.deciding)
+
 
 def run(destinations: Sequence[Destination], chosen: Chosen, state: Snapshot, now: datetime) -> list[Verdict]:
     """One verdict per destination, in the order given. One query, however many they are."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from destinations import queries, reasons, replays
+from destinations import queries, reasons, received, replays
 from destinations import trace as tracing
 from destinations.alert_models import AlertIncident, AlertNotice
 from destinations.health import Row
@@ -36,10 +36,7 @@ def deliveries(filters: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
     """What the Deliveries screen shows with that filter, newest first, all pages of it."""
     destinations = Destination.objects.defer("settings", "secrets").in_bulk()
     sources = dict(Source.objects.values_list("pk", "name"))
-    rows = queries.filtered(Delivery.objects.select_related("event").order_by("-pk"), filters)
-    before = None
-    while page := list((rows if before is None else rows.filter(pk__lt=before))[:ROWS_PER_READ]):
-        before = page[-1].pk
+    for page in _pages(filters):
         for row in page:
             destination = destinations.get(row.destination_id)
             yield (
@@ -54,6 +51,17 @@ def deliveries(filters: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
                 str(row.tries),
                 row.settled_at.isoformat() if row.settled_at else "",
             )
+
+
+def _pages(filters: Mapping[str, Any]) -> Iterator[list[Delivery]]:
+    if received.is_asked(filters):
+        yield from (found for found, *_ in received.steps(filters, None, ROWS_PER_READ))
+        return
+    rows = queries.filtered(Delivery.objects.select_related("event").order_by("-pk"), filters)
+    before = None
+    while page := list((rows if before is None else rows.filter(pk__lt=before))[:ROWS_PER_READ]):
+        before = page[-1].pk
+        yield page
 
 
 def attempts(filters: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:

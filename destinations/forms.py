@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from destinations.forms_layout import Layout, laid_out
 from destinations.models import Destination, State
 from destinations.platforms.base import Field, Platform, Result
+from destinations.queries import RECEIVED
 from events import lookup
 from events.models import Source
 from trackstack_site.moment_field import MomentField
@@ -213,7 +214,11 @@ class DeliveryFilter(forms.Form):
         widget=NameSelect,
     )
     state = forms.TypedChoiceField(
-        label=_("State"), choices=[("", _("Every state")), *State.choices], coerce=int, empty_value=None, required=False
+        label=_("State"),
+        choices=[("", _("All that was to be sent")), *State.choices, (RECEIVED, _("All that was received"))],
+        coerce=int,
+        empty_value=None,
+        required=False,
     )
     event = forms.CharField(label=_("Event name"), required=False, max_length=64)
     source = forms.ModelChoiceField(

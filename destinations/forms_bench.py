@@ -6,12 +6,17 @@ import itertools
 from collections.abc import Collection
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 
+import msgspec
 from django import forms
+from django.forms.boundfield import BoundWidget
+from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from destinations.choosing import MAX_PASTED, Chosen, NothingChosen, Pick, choose
+from routing.policy import DestinationRule, SourceRule, stands
 from routing.snapshot import Snapshot
 from trackstack_site.guard import key_of
 from trackstack_site.wording import NameCheckboxes, NameSelect
@@ -100,13 +105,44 @@ class BenchForm(TryForm):
     def __init__(self, state: Snapshot, *args: Any, **kwargs: Any) -> None:
         super().__init__(state, *args, **kwargs)
         self.fields["to"].choices = [(rule.id, rule.name) for rule in state.rules.values()]
-        self.fields["to"].initial = [rule.id for rule in state.rules.values() if rule.is_enabled]
+        event = self["event"].value() or ""
+        self.on = {rule.id for rule in state.rules.values() if _is_on(rule, event, state)}
+        self.fields["to"].initial = sorted(self.on)
+        # Another event is on elsewhere: the list follows it. Without JavaScript it keeps its ticks.
+        self.fields["event"].widget.attrs |= {
+            "hx-get": reverse("destinations:bench"),
+            "hx-trigger": "change",
+            "hx-target": "#bench-to",
+            "hx-select": "#bench-to",
+            "hx-swap": "outerHTML",
+            "hx-disabled-elt": "this",
+        }
+
+    @property
+    def destinations(self) -> list[tuple[BoundWidget, bool]]:
+        """The box of each, and whether the event is on there."""
+        return [(box, int(str(box.data["value"])) in self.on) for box in self["to"]]
+
+    @property
+    def address(self) -> str:
+        """The query that leads to the same dry run, of a valid form; empty for what was pasted."""
+        data = self.cleaned_data
+        if data["pick"] == Pick.PASTED:
+            return ""
+        values = {name: data[name] for name in ("event", "pick", "source") if data.get(name)}
+        return f"?{urlencode(values | {'to': list(data['to'])}, doseq=True)}"
 
     def clean_to(self) -> Collection[int]:
         to: list[int] = self.cleaned_data["to"]
         if not to:
             raise forms.ValidationError(gettext("Choose at least one."))
         return to
+
+
+def _is_on(rule: DestinationRule, event: str, state: Snapshot) -> bool:
+    """What the toggles say, whoever sends it."""
+    everybody = msgspec.structs.replace(rule, source_ids=None)
+    return stands(everybody, SourceRule(id=0), event, state.events.get(event), {}).send
 
 
 def by_stage(state: Snapshot) -> list[tuple[str, list[tuple[str, str]]]]:

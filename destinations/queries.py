@@ -33,6 +33,8 @@ from events.models import Event, event_pk
 from trackstack_site.wording import followed
 
 PAGE_SIZE = 50
+RECEIVED = 0
+"""Beside the states, as a filter: all that a destination received, what routing skipped included."""
 COUNT_CAP = 10_000
 DEAD_CAP = 20_000
 """Dead rows per destination that are grouped, newest first: enough to see every cause, bounded on a bad day."""
@@ -197,6 +199,8 @@ class Page(NamedTuple):
     """Show rows before this key; None on the last page."""
     is_slow: bool = False
     """The filter took too long and nothing is shown."""
+    looked_to: datetime | None = None
+    """The search paused at events received then; there may be more below `older`."""
 
 
 class TooSlowError(Exception):

@@ -26,6 +26,7 @@ MEASURED: tuple[str, ...] = (
     "clickIds",
 )
 """What is measured: what platforms match people by, as named in the contract."""
+IDENTITY: tuple[tuple[str, ...], ...] = tuple((name,) for name in MEASURED)
 
 # Ordered outside as well, so that the order does not rest on how PostgreSQL happens to run the inside.
 _NEWEST_SQL = f"""
@@ -33,10 +34,14 @@ SELECT id, received_at, payload FROM (
     SELECT id, name, received_at, payload FROM events_event ORDER BY id DESC LIMIT {LOOK_BACK}
 ) newest WHERE name = %s ORDER BY id DESC LIMIT {MOST}
 """
-_CARRYING = ", ".join(f"count(*) FILTER (WHERE payload ? '{name}')" for name in MEASURED)
 _COVERAGE_SQL = f"""
-SELECT count(*), max(id), min(received_at), {_CARRYING}
+SELECT count(*), max(id), min(received_at), {{carrying}}
 FROM ({_NEWEST_SQL}) counted
+"""
+_SOURCES_SQL = f"""
+SELECT source_id, count(*) FROM (
+    SELECT name, source_id, received_at FROM events_event ORDER BY id DESC LIMIT {LOOK_BACK}
+) newest WHERE name = %s AND received_at >= %s GROUP BY 1 ORDER BY 2 DESC, 1
 """
 _LAST_SQL = f"""
 SELECT id FROM (SELECT id, name FROM events_event ORDER BY id DESC LIMIT {LOOK_BACK}) newest
@@ -45,14 +50,15 @@ WHERE name = %s ORDER BY id DESC LIMIT 1
 
 
 class Share(NamedTuple):
-    field: str
+    fields: tuple[str, ...]
+    """Of which one will do."""
     carrying: int
     """Events that carry it."""
     percent: int
 
 
 class Coverage(NamedTuple):
-    """How many of the newest events of a name carry each identity field."""
+    """How many of the newest events of a name carry each field that was asked for."""
 
     events: int
     """How many were looked at; 0 when the name is not among the newest of all."""
@@ -61,15 +67,24 @@ class Coverage(NamedTuple):
     last: Event | None
 
 
-def coverage(name: str) -> Coverage:
+def coverage(name: str, asked: Sequence[tuple[str, ...]] = IDENTITY) -> Coverage:
+    """asked: names of fields in the contract; of several together, any counts."""
+    carrying = ", ".join(["count(*) FILTER (WHERE payload ?| %s)"] * len(asked))
     with connection.cursor() as cursor:
-        cursor.execute(_COVERAGE_SQL, [name])
+        cursor.execute(_COVERAGE_SQL.format(carrying=carrying), [*map(list, asked), name])
         total, last, since, *counts = cursor.fetchone()
     shares = [
-        Share(field, count, round(100 * count / total) if total else 0)
-        for field, count in zip(MEASURED, counts, strict=True)
+        Share(fields, count, round(100 * count / total) if total else 0)
+        for fields, count in zip(asked, counts, strict=True)
     ]
     return Coverage(total, since, shares, Event.objects.filter(pk=last).first() if total else None)
+
+
+def by_source(name: str, since: datetime) -> dict[int, int]:
+    """Source id → events of that name among the newest of all, the most first."""
+    with connection.cursor() as cursor:
+        cursor.execute(_SOURCES_SQL, [name, since])
+        return dict(cursor.fetchall())
 
 
 _EMAIL_SQL = f"""

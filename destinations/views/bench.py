@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
@@ -35,16 +35,26 @@ MAP = "routing.change_route"
 @require_http_methods(["GET", "POST"])
 @needs(VIEW)
 def bench(request: HttpRequest) -> HttpResponse:
-    """One event and several destinations: each step's verdict."""
-    state = snapshot.current()
-    form = BenchForm(state, request.POST or None, initial=_asked(request), may_see_events=_may_see_events(request))
-    context: dict[str, Any] = {"form": form, "action": request.path}
+    """One event and several destinations: each step's verdict.
+
+    A dry run stands in the address, so it can be reloaded and sent to a colleague; what was pasted does not.
+    """
+    data = request.POST or (request.GET if "to" in request.GET else None)
+    form = BenchForm(snapshot.current(), data, initial=_asked(request), may_see_events=_may_see_events(request))
+    context: dict[str, Any] = {"form": form, "action": request.path, "may_send": request.user.has_perm(CHANGE)}
     template = "destinations/test_bench.html"
     if not form.is_bound:
         return render(request, template, context)
     wanted = form.cleaned_data.get("to", []) if form.is_valid() else []
+    is_dry = request.method == "POST" and not form.errors and not request.POST.get("send")
+    query = form.address if is_dry else ""
+    if query and not request.htmx:  # type: ignore[attr-defined]
+        return redirect(f"{request.path}{query}")
     rows = Destination.objects.in_bulk(wanted)
-    return _answer(request, template, form, [rows[pk] for pk in wanted if pk in rows], context)
+    answer = _answer(request, template, form, [rows[pk] for pk in wanted if pk in rows], context)
+    if is_dry:
+        answer["HX-Replace-Url"] = f"{request.path}{query}"
+    return answer
 
 
 @require_http_methods(["GET", "POST"])
@@ -114,6 +124,7 @@ def _answer(
         "event_shown": _shown(chosen),
         "is_tried": True,
         "is_alone": len(lanes) == 1,
+        "sent_count": sum(verdict.is_sent for verdict in verdicts),
     }
     if sending and part and request.htmx.target == f"lane-{sending}":  # type: ignore[attr-defined]
         lane = next(lane for lane in lanes if str(lane["destination"].pk) == sending)
@@ -146,7 +157,8 @@ def _lane(request: HttpRequest, verdict: Verdict, chosen: Chosen, sent: dict[str
         "steps": [(step, _mend(request, step, destination, chosen)) for step in verdict.steps],
         "obstacle": trial.obstacle(destination),
         "whereabouts": trial.whereabouts(destination),
-        "may_send": request.user.has_perm(CHANGE) and chosen.accepted is not None,
+        "may_send": request.user.has_perm(CHANGE),
+        "is_sendable": chosen.accepted is not None and bool(verdict.requests),
         **(sent if sent.get("to") == destination.pk else {}),
     }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
-from destinations import causes, queries, reasons
+from destinations import causes, queries, reasons, received
 from destinations import trace as tracing
 from destinations.forms import DeliveryFilter
 from destinations.models import Attempt, Delivery, Destination, State
@@ -45,7 +45,7 @@ def deliveries(request: HttpRequest) -> HttpResponse:
     before = request.GET.get("before", "")
     is_nonsense = filters is None
     filters = filters or {}
-    page = queries.Page([], None) if is_nonsense else queries.delivery_page(filters, key_of(before))
+    page = queries.Page([], None) if is_nonsense else _page(filters, key_of(before))
     kept = request.GET.copy()
     kept.pop("before", None)
     is_filtered = any(kept.values())
@@ -71,6 +71,10 @@ def deliveries(request: HttpRequest) -> HttpResponse:
         "replay_url": f"{reverse('destinations:replay_new')}?{kept.urlencode()}" if may_replay_all else "",
     }
     return render(request, "destinations/deliveries.html", context)
+
+
+def _page(filters: Mapping[str, Any], before: int | None) -> queries.Page:
+    return (received.page if received.is_asked(filters) else queries.delivery_page)(filters, before)
 
 
 def _rows(found: Iterable[Delivery]) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -65,7 +66,7 @@ def try_one(destination: Destination, client: Client | None = None, **data: Any)
 
 def bench(*destinations: Destination, **data: Any) -> str:
     values = {"pick": "sample", "event": "SignUp", "to": [row.pk for row in destinations], **data}
-    answer = client_with(group="Engineer").post(reverse("destinations:bench"), values)
+    answer = client_with(group="Engineer").post(reverse("destinations:bench"), values, follow=True)
     assert answer.status_code == 200, answer.content
     html: str = answer.content.decode()
     return html
@@ -244,7 +245,81 @@ def test_queries_do_not_grow_with_destinations(django_assert_max_num_queries: An
     with django_assert_max_num_queries(17):
         client.get(page)
     with django_assert_max_num_queries(17):
-        client.post(page, {"pick": "sample", "event": "SignUp", "to": [row.pk for row in rows]})
+        client.get(page, {"pick": "sample", "event": "SignUp", "to": [row.pk for row in rows]})
+
+
+# --- What is tried, and where it stands ---------------------------------------------------------------------
+
+
+def test_a_dry_run_stands_in_the_address(sandbox: Sandbox) -> None:
+    pixel, other = factories.make_destination("meta", name="Pixel"), factories.make_destination("webhook", name="Hook")
+    client, page = client_with(group="Marketer"), reverse("destinations:bench")
+    answer = client.post(page, {"pick": "sample", "event": "StartTrial", "to": [pixel.pk]})
+    assert answer.status_code == 302
+    assert answer.url == f"{page}?event=StartTrial&pick=sample&to={pixel.pk}"
+    html = client.get(answer.url).content.decode()
+    assert f'id="lane-{pixel.pk}"' in html
+    assert f'id="lane-{other.pk}"' not in html
+    assert re.search(r'<option value="StartTrial"[^>]* selected', html)
+    headers = {"HX-Request": "true", "HX-Target": "try-results"}
+    answer = client.post(page, {"pick": "sample", "event": "StartTrial", "to": [pixel.pk]}, headers=headers)
+    assert answer["HX-Replace-Url"] == f"{page}?event=StartTrial&pick=sample&to={pixel.pk}"
+    assert client.get(page, {"event": "StartTrial", "pick": "sample", "to": "x"}).status_code == 422
+    client_with(group="Engineer").get(page, {"event": "SignUp", "pick": "sample", "to": pixel.pk, "send": pixel.pk})
+    assert sandbox.received() == [], "an address sends nothing"
+
+
+def test_what_is_pasted_stays_out_of_the_address() -> None:
+    pixel = factories.make_destination("meta", name="Pixel")
+    data = {"pick": "pasted", "text": '{"event": "SignUp", "eventId": "secret-1"}', "to": [pixel.pk]}
+    client, page = client_with(group="Marketer"), reverse("destinations:bench")
+    answer = client.post(page, data)
+    assert answer.status_code == 200
+    assert f'id="lane-{pixel.pk}"' in answer.content.decode()
+    answer = client.post(page, data, headers={"HX-Request": "true", "HX-Target": "try-results"})
+    assert answer["HX-Replace-Url"] == page
+
+
+def test_ticked_are_those_where_the_event_is_on() -> None:
+    pixel = factories.make_destination("meta", name="Pixel")
+    off = factories.make_destination("meta", name="Off", is_enabled=False)
+    client = client_with(group="Marketer")
+
+    def ticked(**query: str) -> set[str]:
+        html = client.get(reverse("destinations:bench"), query).content.decode()
+        return set(re.findall(r'name="to" value="(\d+)"[^>]* checked', html))
+
+    assert str(pixel.pk) in ticked()
+    assert str(off.pk) not in ticked()
+    assert str(pixel.pk) in ticked(event="PageView")
+    assert str(pixel.pk) not in ticked(event="ApiDocsViewed")
+
+
+def test_several_verdicts_are_a_line_each_and_one_is_open() -> None:
+    rows = [factories.make_destination("meta") for _ in range(2)]
+    assert bench(*rows).count("<details open>") == 0
+    assert bench(rows[0]).count("<details open>") == 1
+    assert "1 of 1 destination would get it" in bench(rows[0])
+    line = bench(*rows).partition("<summary><h3")[2].partition("</summary>")[0]
+    assert "Meta gets it as CompleteRegistration." in line
+
+
+def test_who_may_send_a_test_is_told(sandbox: Sandbox) -> None:
+    pixel = factories.make_destination("meta", name="Pixel")
+    query = {"event": "SignUp", "pick": "sample", "to": pixel.pk}
+    for group, is_told in (("Marketer", True), ("Viewer", True), ("Engineer", False)):
+        html = client_with(group=group).get(reverse("destinations:bench"), query).content.decode()
+        assert ("Sending a test needs the permission to change destinations" in html) is is_told
+        assert ('name="send"' in html) is not is_told
+
+
+def test_a_test_of_what_would_not_be_sent_says_that_it_overrides(sandbox: Sandbox) -> None:
+    assert "overrides the verdict" not in bench(factories.make_destination("meta"))
+    html = bench(factories.make_destination("meta", is_enabled=False))
+    assert "Send as test all the same" in html
+    assert "A test overrides the verdict" in html
+    html = bench(factories.make_destination("google_ads"), event="ApiDocsViewed")
+    assert 'name="send"' not in html, "there is no request to send"
 
 
 # --- Send as test -------------------------------------------------------------------------------------------

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from itertools import pairwise
+
 import pytest
 from django.urls import reverse
 from django.utils import timezone
@@ -22,13 +25,41 @@ def test_a_funnel_is_in_proportion_to_its_largest_stage() -> None:
     assert charts.funnel([]) == []
 
 
-def test_a_flow_has_a_band_for_each_destination_that_got_something() -> None:
-    flow = charts.flow([("Meta", 75, "good"), ("LinkedIn", 0, "good"), ("Webhook", 25, "good")])
-    assert [(band.label, band.count) for band in flow.bands] == [("Meta", 75), ("Webhook", 25)]
-    assert flow.height == 68
-    assert flow.bands[0].path.startswith("M0 0.0C")
-    assert flow.bands[0].path.endswith("0 51.0Z"), "three quarters of the left side"
-    assert charts.flow([]).bands == []
+GOOD, MIXED = {"delivered": 57}, {"delivered": 48, "skipped": 8, "dead": 1}
+
+
+def test_destinations_with_the_same_outcome_are_one_group() -> None:
+    found = charts.groups([("Meta", MIXED), ("A", GOOD), ("Idle", {"delivered": 0}), ("B", GOOD), ("C", GOOD)])
+    assert [(group.names, group.received) for group in found] == [(("A", "B", "C"), 171), (("Meta",), 57)]
+    assert found[0].each == [("delivered", 57)]
+    assert found[1].each == [("delivered", 48), ("skipped", 8), ("dead", 1)]
+
+
+def test_many_unlike_destinations_end_in_one_group() -> None:
+    found = charts.groups([(f"D{n}", {"delivered": n}) for n in range(1, 21)])
+    assert len(found) == charts.MOST_GROUPS
+    last = found[-1]
+    assert (len(last.names), last.is_alike) == (14, False)
+    assert sum(group.received for group in found) == sum(range(1, 21))
+    assert last.each == [("delivered", sum(range(1, 15)))]
+
+
+def test_a_flow_is_as_wide_as_its_counts_and_balances() -> None:
+    flow = charts.flow("SignUp", 57, [("Shop", 40), ("App", 17)], [("Meta", MIXED), ("A", GOOD), ("B", GOOD)])
+    assert [(node.code, node.count) for node in flow.outcomes] == [("delivered", 162), ("skipped", 8), ("dead", 1)]
+    assert [node.count for node in flow.destinations] == [114, 57]
+    big, small = flow.destinations
+    assert big.height == pytest.approx(2 * small.height)
+    assert [band.tone for band in flow.to_outcomes] == ["good", "good", "quiet", "bad"]
+    assert len(flow.from_sources) == 2
+    for column in (flow.sources, flow.destinations, flow.outcomes):
+        assert all(node.height >= charts.LEAST_NODE for node in column), "there is room for its words"
+        assert column[-1].top + column[-1].height == pytest.approx(flow.height)
+        assert all(two.top >= one.top + one.height for one, two in pairwise(column))
+
+
+def test_there_is_no_flow_of_nothing() -> None:
+    assert charts.flow("SignUp", 0, [], [("Meta", {})]).groups == []
 
 
 @pytest.mark.django_db
@@ -45,4 +76,6 @@ def test_the_pictures_are_on_their_pages_with_their_numbers() -> None:
     assert "Funnel of the last 7 days" in matrix
     assert thousands(1204) in matrix
     page = client.get(reverse("routing:event", args=["SignUp"])).content.decode()
-    assert f'aria-label="SignUp flows to Pixel: {thousands(1204)}"' in page
+    assert f"{thousands(1204)} SignUp in the last 7 days" in page
+    words = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page.partition('class="flow-list"')[2].partition("</ul>")[0]))
+    assert "Pixel 1 204 delivered" in words, "for those who do not see it"

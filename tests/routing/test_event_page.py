@@ -16,9 +16,9 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from destinations import ledger, reasons
-from destinations.models import Delivery, LedgerEntry, LedgerState, State
-from events import calls, recent, samples
+from destinations import ledger, reasons, uses
+from destinations.models import Delivery, Destination, LedgerEntry, LedgerState, State
+from events import calls, fields, needs, recent, samples, taxonomy, usable_keys
 from events.ingest import Sender, accept_batch
 from events.models import CanonicalEvent, SeenName
 from routing import event_page, snapshot
@@ -101,11 +101,34 @@ def test_the_books_balance_and_every_figure_leads_to_its_rows() -> None:
     client = client_with(*LOOKS)
     urls = {figure.label: figure.url for figure in found[pixel.pk].figures}
     html = client.get(page_of("SignUp")).content.decode()
-    for label, count in (("Waiting", 4), ("Dead", 1)):
+    for label, count in (("Received", 6), ("Waiting", 4), ("Skipped", 1), ("Dead", 1)):
         assert urls[label].replace("&", "&amp;") in html
         listed = client.get(urls[label]).content.decode()
         assert listed.count('<th scope="row">') == count
+    for why in found[pixel.pk].why:
+        assert why.url.replace("&", "&amp;") in html
+        assert client.get(why.url).content.decode().count('<th scope="row">') == why.number
     assert reasons.label("consent_denied").lower() in html
+
+
+def test_a_backfill_is_offered_where_something_was_not_sent() -> None:
+    early = factories.make_destination("meta", name="Early")
+    off = factories.make_destination("meta", name="Off", is_enabled=False)
+    receive(factories.event("SignUp"), factories.event("PageView", consent={"marketing": False}))
+    late = factories.make_destination("meta", name="Late")
+    today = timezone.now().date()
+
+    def offered(event: str) -> set[str]:
+        return {line.rule.name for line in event_page.lines(event, snapshot.current(), today) if line.backfill_url}
+
+    assert offered("SignUp") == {late.name}, "it was not asked; the other has it, and the third is off"
+    Destination.objects.filter(pk=off.pk).update(is_enabled=True)
+    snapshot.bump()
+    assert offered("SignUp") == {late.name, off.name}
+    assert early.name not in offered("PageView"), "who denied consent is skipped again"
+    assert offered("StartTrial") == set(), "nothing was received"
+    html = client_with(*LOOKS, "destinations.add_replay").get(page_of("SignUp")).content.decode()
+    assert html.count("Backfill…") == 2
 
 
 def test_counts_of_an_older_week_and_of_other_events_stay_out() -> None:
@@ -135,13 +158,48 @@ def test_coverage_counts_the_newest_of_the_name() -> None:
         factories.event("PageView", "e-3"),
     )
     found = recent.coverage("SignUp")
-    shares = {share.field: (share.carrying, share.percent) for share in found.shares}
+    shares = {share.fields[0]: (share.carrying, share.percent) for share in found.shares}
     assert found.events == 2
     assert found.last is not None
     assert found.last.event_id == "e-2"
     assert (shares["email"], shares["clickIds"], shares["phone"]) == ((1, 50), (1, 50), (0, 0))
     assert "50 %" in look()
     assert recent.coverage("Refund").events == 0
+
+
+def words_of(html: str, start: str, end: str) -> str:
+    return " ".join(re.sub(r"<[^>]+>", " ", html.partition(start)[2].partition(end)[0]).split())
+
+
+def test_what_the_event_needs_comes_first_with_how_many_carry_it() -> None:
+    factories.make_destination("meta", name="Pixel")
+    receive(factories.event("Purchase", value=9.5, currency="EUR"), factories.event("Purchase", value=9.5))
+    html = look("Purchase")
+    needed = words_of(html, "<caption>Needed</caption>", "</table>")
+    for said in ("value * needed 1 of 1 100 % (2)", "currency * needed 1 of 1 50 % (1)", "0 % (0)"):
+        assert said in needed
+    assert "transactionId * needed" in needed
+    assert "email or phone or externalId" in needed
+    assert html.index("<caption>Needed</caption>") < html.index("<caption>Who it is about</caption>")
+    assert "subscriptionId" in words_of(html, "<caption>Its own</caption>", "</table>")
+    assert "<caption>Needed</caption>" in look("Purchase", "routing.view_route"), "it is the taxonomy's, not an event's"
+    assert "100 %" not in look("Purchase", "routing.view_route")
+
+
+def test_every_need_is_a_field_of_a_shipped_event() -> None:
+    names = {row.name for row in taxonomy.shipped()}
+    assert set(needs.NEEDS) <= names
+    known = {field.name for field in fields.FIELDS}
+    assert {one for wanted in needs.NEEDS.values() for need in wanted for one in need} <= known
+    for name in needs.NEEDS:
+        single = {need[0] for need in needs.needed(name) if len(need) == 1}
+        assert not single & set(needs.own(name, ""))
+
+
+def test_a_platform_uses_what_changes_its_request() -> None:
+    used = uses.used("meta", "Purchase", "Purchase")
+    assert {"value", "currency", "email", "transactionId"} <= used, "transactionId too, though orderId goes before it"
+    assert "salesOwner" not in used
 
 
 def test_reads_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,7 +215,7 @@ def test_queries_are_few_however_many_destinations(django_assert_max_num_queries
         factories.make_destination("meta")
     receive(factories.event("SignUp"))
     client = client_with(*LOOKS)
-    with django_assert_max_num_queries(20):  # ten read the snapshot, once a process; one is the strip
+    with django_assert_max_num_queries(21):  # ten read the snapshot, once a process; one is the strip
         client.get(page_of("SignUp"))
 
 
@@ -171,6 +229,40 @@ def test_a_name_that_nobody_registered_has_a_page() -> None:
 
 
 # --- Calls -------------------------------------------------------------------------------------------------
+
+
+def test_the_calls_name_the_key_that_was_chosen() -> None:
+    shop, app = factories.make_source("Web shop 2"), factories.make_source("App")
+    secret = factories.make_key(shop)
+    factories.make_key(app)
+    factories.make_key(app, revoked_at=timezone.now(), label="gone")
+    factories.make_key(app, expires_at=timezone.now() - timedelta(days=1), label="gone")
+    client = client_with(*LOOKS, "events.view_apikey")
+    prefix = secret[4:12]
+    html = unescape(client.get(page_of("SignUp"), {"key": prefix}).content.decode())
+    assert secret not in html
+    assert f"# key tsk_{prefix}_… of source Web shop 2" in html
+    for text in ('"x-ts-key: $WEB_SHOP_2_KEY"', 'os.environ["WEB_SHOP_2_KEY"]', "process.env.WEB_SHOP_2_KEY"):
+        assert text in html
+    assert f'value="{prefix}" selected' in html
+    assert "gone" not in html
+    assert "$APP_KEY" in unescape(client.get(page_of("SignUp"), {"key": "nobody"}).content.decode())
+    assert prefix not in look(), "who may not see keys"
+    assert "$TRACKSTACK_KEY" in unescape(look())
+
+
+def test_without_a_key_the_way_to_one_is_shown() -> None:
+    html = look("SignUp", *LOOKS, "events.view_apikey")
+    assert "No key works yet." in html
+    assert reverse("events:sources") in html
+
+
+@pytest.mark.parametrize(
+    ("source", "variable"), [("Shop", "SHOP_KEY"), ("3D-Shop é", "_3D_SHOP_KEY"), ("店", "TRACKSTACK_KEY")]
+)
+def test_a_variable_is_one_that_shells_take(source: str, variable: str) -> None:
+    assert usable_keys.UsableKey("abcdefgh", source, "").variable == variable
+    assert "\n" not in usable_keys.UsableKey("abcdefgh", "a\nb", "").comment
 
 
 def test_the_calls_are_taken_by_the_api() -> None:

@@ -106,7 +106,9 @@ document.addEventListener("click", (event) => {
   else if (target.matches("[data-dismiss]")) target.closest(".toast").remove();
   else if (target.matches("#dialog [data-close]")) { event.preventDefault(); $("#dialog").close(); }
   else if (target.matches("button[data-fold]")) fold(target, target.getAttribute("aria-expanded") !== "true");
-  else if (target.matches("[data-fold-all]")) {
+  else if (target.matches("[data-tick]")) {
+    for (const box of $$("[type=checkbox]", target.closest("fieldset"))) box.checked = target.dataset.tick === "all";
+  } else if (target.matches("[data-fold-all]")) {
     const buttons = $$("button[data-fold]");
     const isOpen = buttons.every((button) => button.getAttribute("aria-expanded") === "false");
     for (const button of buttons) fold(button, isOpen);
