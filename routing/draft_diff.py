@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from django.utils.translation import gettext as _
 
-from destinations import reasons
 from destinations.models import LedgerState
 from routing import drafts, history, impact, sentences, toggles
 from routing.models import DraftChange, DraftField, Route, RoutingChange
@@ -71,13 +70,14 @@ def difference(changes: Sequence[DraftChange], state: Snapshot) -> Difference:
 
 
 def _switched(wanted: dict[int, drafts.Wanted], state: Snapshot) -> tuple[list[Pair], list[Pair]]:
-    """Destination and event: what is switched on all in all, and what off."""
+    """Destination and event: what is sent from then on all in all, and what no more."""
     added: list[Pair] = []
     removed: list[Pair] = []
     for pk, one in wanted.items():
         if (rule := state.rules.get(pk)) is not None:
             diff = toggles.diff(rule, mode=one.mode, on=one.on, events=state.events)
-            added += [(pk, event) for event in diff.added]
+            after = drafts.drafted_rule(rule, one, state.events)
+            added += [(pk, event) for event in diff.added if carries(after, event).send]
             removed += [(pk, event) for event in diff.removed]
     return added, removed
 
@@ -109,17 +109,14 @@ def _line(
     said = told.get((rule.id, event), "")
     if change.wanted == "0":
         return Line(change, sentences.stops(rule.name, event), "removed", said, conflict=conflict, is_so=is_so)
-    text = sentences.starts(rule.name, event)
-    return Line(change, text, "added", said, _warning(rule, after, event, state), conflict, is_so)
+    text = toggles.switched_on(after, rule.name, event)
+    return Line(change, text, "added", said, _warning(rule, event, state), conflict, is_so)
 
 
-def _warning(rule: DestinationRule, after: DestinationRule, event: str, state: Snapshot) -> str:
+def _warning(rule: DestinationRule, event: str, state: Snapshot) -> str:
     if toggles.needs_confirmation(rule, [event], state.events):
         return _("Money going back is not meant for ad platforms.")
-    carried = carries(after, event)
-    if carried.send:
-        return ""
-    return _("Nothing is sent yet: %(reason)s.") % {"reason": str(reasons.label(carried.reason)).lower()}
+    return ""
 
 
 # --- What overtook it ----------------------------------------------------------------------------------------

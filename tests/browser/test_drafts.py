@@ -58,6 +58,7 @@ def test_from_collected_switches_over_a_review_to_one_version(open_as: OpenAs) -
     page.get_by_role("listitem").filter(has_text="WorkspaceCreated").get_by_role("button", name="Remove").click()
     expect(page.get_by_text("receiving WorkspaceCreated")).to_have_count(0)
     page.get_by_label("Note").fill("Longer trials count")
+    page.get_by_text("More ways").click()
     page.get_by_label("Colleague").select_option(label="engineer")
     page.get_by_role("button", name="Ask for review").click()
     expect(page.get_by_text("engineer is asked to review it.")).to_be_visible()

@@ -136,6 +136,16 @@ def test_the_difference_is_sentences_with_what_it_would_have_meant(ada: User, pi
     assert found.conflicts == []
 
 
+def test_what_is_switched_on_but_not_sent_is_said_and_counts_for_nothing(ada: User) -> None:
+    linkedin = factories.make_destination("linkedin", name="LI")
+    values = {"day": timezone.now().date(), "state": LedgerState.RECEIVED, "count": 80}
+    LedgerEntry.objects.create(destination=linkedin, event_name="FeatureUsed", **values)
+    found = difference(collect(ada, linkedin, on={"FeatureUsed": True}))
+    (line,) = found.sections[0].lines
+    assert line.text == "FeatureUsed is switched on for LI, but nothing is sent: native id missing"
+    assert (line.impact, found.impact) == ("", "")
+
+
 # --- Publishing ------------------------------------------------------------------------------------------
 def test_publishing_is_one_version_with_the_note_and_can_be_taken_back(
     ada: User, pixel: Destination, django_capture_on_commit_callbacks: Any
