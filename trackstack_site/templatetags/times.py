@@ -41,7 +41,7 @@ def moments(text: str) -> SafeString:
 @register.simple_tag
 def zone() -> SafeString:
     """The name of the zone that the page's times are in."""
-    return mark_safe("<span data-zone>UTC</span>")
+    return mark_safe('<span data-zone translate="no">UTC</span>')
 
 
 def _found(match: re.Match[str]) -> str:
