@@ -34,6 +34,7 @@ MOST_EVENTS = 100_000
 """Events that are looked at for one page."""
 PAGE_SECONDS = 2.0
 
+# A subquery and no NOT EXISTS, which a plan may turn into a join with all deliveries.
 # The batch is read for an event that the filters leave, and of its skips only the destination that is asked for.
 ROWS_SQL = f"""
 SELECT owed.key, owed.reason, owed.is_skip, b.routed_at
@@ -48,8 +49,8 @@ CROSS JOIN LATERAL (
     FROM jsonb_each(CASE WHEN %(destination)s::text IS NULL THEN b.skips
         ELSE jsonb_build_object(%(destination)s::text, coalesce(b.skips -> %(destination)s::text, '{{}}')) END) d
     CROSS JOIN LATERAL jsonb_each(d.value) r
-    WHERE r.value @> to_jsonb((e.id & {POSITION_MASK})::int) AND NOT EXISTS (  -- a backfill made a delivery of it
-        SELECT 1 FROM destinations_delivery w WHERE w.id = (e.id << {DESTINATION_BITS} | d.key::int))
+    WHERE r.value @> to_jsonb((e.id & {POSITION_MASK})::int) AND (  -- else a backfill made a delivery of it
+        SELECT w.id FROM destinations_delivery w WHERE w.id = (e.id << {DESTINATION_BITS} | d.key::int)) IS NULL
 ) owed
 WHERE (%(event)s = '' OR e.name = %(event)s) AND (%(source)s::bigint IS NULL OR e.source_id = %(source)s)
     AND (%(since)s::timestamptz IS NULL OR e.received_at >= %(since)s)
