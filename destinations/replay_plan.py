@@ -212,7 +212,9 @@ def check(plan: Plan) -> None:
     if plan.destination.platform.is_builtin:
         raise ReplayError(_("%(destination)s is built in and has every event already.") % names)
     if plan.destination.closing_at is not None:
-        # Nothing waits for it between two steps: it would be deleted, and the rest left behind.
+        # Nothing waits for it between two steps: it would be deleted or off, and the rest left behind.
+        if plan.destination.is_kept_when_closed:
+            raise ReplayError(_("%(destination)s is about to be switched off. Leave it on first.") % names)
         raise ReplayError(_("%(destination)s is about to be deleted. Keep it first.") % names)
     if plan.kind == ReplayKind.MISSED and (plan.reason or plan.detail or plan.only):
         raise ReplayError(_("Only dead deliveries can be chosen one by one or by the reason of their death."))

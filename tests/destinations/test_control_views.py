@@ -10,9 +10,10 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from destinations import changes, delivery, outgoing
-from destinations.models import Delivery, Destination, Hold, State
+from destinations import changes, delivery, outgoing, replay_plan
+from destinations.models import Delivery, Destination, Hold, ReplayKind, State
 from destinations.platforms.base import Response
+from destinations.replay_plan import Plan, ReplayError
 from events.ingest import Sender, accept_batch
 from routing.dispatch import route_due
 from routing.models import RoutingChange
@@ -101,6 +102,8 @@ def test_what_waits_can_be_sent_before_it_is_off(
     assert "is switched off when what waits for it is sent." in said(client)
     page = client.get(reverse("destinations:edit", args=[waiting.pk])).content.decode()
     assert "It is being switched off." in page
+    with pytest.raises(ReplayError, match="about to be switched off"):
+        replay_plan.check(Plan(ReplayKind.DEAD, waiting))
     send("e2")
     assert waiting_of(waiting) == 1, "it gets nothing new"
     Destination.objects.filter(pk=waiting.pk).update(closing_at=timezone.now() - 2 * changes.CLOSING_GRACE)
