@@ -187,7 +187,7 @@ def test_days_left_of_a_token_that_nobody_renews(client: Client) -> None:
     AccessToken.objects.create(destination=other, expires_at=soon, renew_at=soon)
     assert [row.ends[0][4:] for row in health.rows() if row.ends and row.destination == one] == [(6, "warn")]
     read = words(text_of(client))
-    assert "Token : 6 d ays" in read
+    assert "Token : 6 d 6 days" in read
     assert "Ending needs you: its access token ends in 6 days." in read
 
 
