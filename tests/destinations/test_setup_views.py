@@ -8,7 +8,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from destinations import changes, checking, golive, platforms, trial
+from destinations import changes, checking, golive, platforms
 from destinations.models import Destination, EventMode, Hold, LedgerEntry
 from destinations.platforms.base import IdChoice
 from routing import toggles
@@ -119,7 +119,7 @@ def test_the_way_to_the_first_live_event(monkeypatch: pytest.MonkeyPatch, settin
     assert "Purchase" in steps(linkedin)["events"].sentence
 
     entry = RoutingChange.objects.create(
-        version=1, actor="ada", action=trial.ACTION, destination_pk=linkedin.pk, note="Refused (400 in 3 ms)."
+        version=1, actor="ada", action=toggles.TEST, destination_pk=linkedin.pk, note="Refused (400 in 3 ms)."
     )
     assert not steps(linkedin)["test"].is_done
     RoutingChange.objects.filter(pk=entry.pk).update(note="Taken (201 in 3 ms).")
