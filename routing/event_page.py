@@ -17,7 +17,7 @@ from destinations import platforms, reasons
 from destinations.models import LedgerState, State
 from destinations.queries import RECEIVED
 from destinations.replay_plan import MENDABLE, backfill_query
-from routing.policy import DestinationRule, SourceRule, stands
+from routing.policy import DestinationRule, SourceRule, selects, stands
 from routing.snapshot import Snapshot
 
 DAYS = 7
@@ -58,6 +58,8 @@ class Line(NamedTuple):
     """One destination: received = delivered + waiting + skipped + dead."""
 
     rule: DestinationRule
+    is_on: bool
+    """By its mode and its switch; something else may be in the way."""
     is_sent: bool
     standing: str
     """What the toggles say, as a sentence."""
@@ -105,6 +107,7 @@ def _line(
     decision = stands(everybody, SourceRule(id=0), event, state.events.get(event), {})
     return Line(
         rule,
+        selects(rule, event, state.events.get(event)).send,
         decision.send,
         decision.sentence(event, rule),
         rule.shown_name(rule.native_name(event)),

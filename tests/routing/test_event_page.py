@@ -131,6 +131,22 @@ def test_a_backfill_is_offered_where_something_was_not_sent() -> None:
     assert html.count("Backfill…") == 2
 
 
+def test_what_is_on_and_cannot_be_sent_says_so() -> None:
+    pixel = factories.make_destination("meta", name="Pixel")
+    account = factories.make_destination("linkedin", name="LI", event_mode="everything")
+
+    def standing() -> dict[int, tuple[bool, bool]]:
+        lines = event_page.lines("SignUp", snapshot.load(), timezone.now().date())
+        return {line.rule.id: (line.is_on, line.is_sent) for line in lines}
+
+    assert standing()[pixel.pk] == (True, True)
+    account.routes.filter(event_name="SignUp").delete()
+    snapshot.bump()
+    assert standing()[account.pk] == (True, False), "its id is missing"
+    assert "On, not sent" in look("SignUp")
+    assert "On, not sent" not in look("Refund"), "off for ads"
+
+
 def test_counts_of_an_older_week_and_of_other_events_stay_out() -> None:
     pixel = factories.make_destination("meta")
     today = timezone.now().date()
