@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, StorageState, sync_playwright
 
 from tests.stack import Stack
 
@@ -36,25 +37,42 @@ def browser() -> Iterator[Browser]:
         started.close()
 
 
+@pytest.fixture(scope="session")
+def log_in(browser: Browser, shared_stack: Stack) -> Callable[[str], StorageState]:
+    """The cookies of one of the demo's people, who logs in once for all tests."""
+    password = json.loads((shared_stack.home / "demo.json").read_text())["password"]
+
+    @functools.cache
+    def cookies_of(user: str) -> StorageState:
+        context = browser.new_context()
+        page = context.new_page()
+        page.goto(f"http://127.0.0.1:{shared_stack.port}/admin/login/?next=/admin/sources/")
+        page.fill("input[name=username]", user)
+        page.fill("input[name=password]", password)
+        page.click("[type=submit]")
+        page.wait_for_url("**/admin/sources/")
+        state = context.storage_state()
+        context.close()
+        return state
+
+    return cookies_of
+
+
 @pytest.fixture
-def open_as(browser: Browser, stack: Stack) -> Iterator[Callable[..., Page]]:
+def open_as(browser: Browser, stack: Stack, log_in: Callable[[str], StorageState]) -> Iterator[Callable[..., Page]]:
     """Opens a page logged in as one of the demo's people; fails the test on script errors and CSP violations."""
-    password = json.loads((stack.home / "demo.json").read_text())["password"]
     complaints: list[str] = []
     contexts = []
 
     def open_page(user: str = "marketer", path: str = "/admin/configure/events/", **options: object) -> Page:
-        context = browser.new_context(**{"viewport": {"width": 1600, "height": 1000}, **options})  # type: ignore[arg-type]
+        shown = {"viewport": {"width": 1600, "height": 1000}, "storage_state": log_in(user), **options}
+        context = browser.new_context(**shown)  # type: ignore[arg-type]
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(10_000)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-        page.goto(f"http://127.0.0.1:{stack.port}/admin/login/?next={path}")
-        page.fill("input[name=username]", user)
-        page.fill("input[name=password]", password)
-        page.click("[type=submit]")
-        page.wait_for_url(f"**{path}")
+        page.goto(f"http://127.0.0.1:{stack.port}{path}")
         return page
 
     yield open_page

@@ -20,7 +20,7 @@ STANDARDS = {
     "dark": {"runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}},
 }
 PAGES = (
-    "health/", "configure/events/", "configure/events/SignUp/", "configure/events/import/", "configure/history/",
+    "health/", "configure/events/?q=sign", "configure/events/SignUp/", "configure/events/import/", "configure/history/",
     "configure/history/compare/?from=0", "configure/drafts/", "configure/drafts/900001/",
     "configure/drafts/900001/discard/", "configure/drafts/900002/", "configure/drafts/900003/",
     "destinations/", "destinations/add/", "destinations/add/meta/",
@@ -32,6 +32,7 @@ PAGES = (
     "alerts/", "alerts/history/", "alerts/channels/add/", "alerts/rules/1/",
     "taxonomy/", "taxonomy/register/", "taxonomy/SignUp/",
 )  # fmt: skip
+# The filter leaves a few of the matrix's thousand cells, which are all alike.
 WIDTHS = (390, 768, 1440, 2560)
 
 
@@ -72,34 +73,27 @@ def violations(page: Page, scheme: str = "light") -> list[str]:
     return [f"{one['id']}: {node['target']} {node['failureSummary'][:160]}" for one in found for node in one["nodes"]]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.usefixtures("_filled")
-@pytest.mark.timeout(300)
-def test_every_screen_is_free_of_violations(open_as: OpenAs, stack: Stack, scheme: str) -> None:
-    page = open_as("demo", "/admin/health/", color_scheme=scheme, reduced_motion="reduce")
-    wrong = {}
+@pytest.mark.timeout(400)
+def test_every_screen_is_free_of_violations_and_as_wide_as_its_window(open_as: OpenAs, stack: Stack) -> None:
+    page = open_as("demo", "/admin/health/", color_scheme="light", reduced_motion="reduce")
+    wrong, wide = {}, []
     for path in PAGES:
         answer = page.goto(f"http://127.0.0.1:{stack.port}/admin/{path}")
         assert answer is not None
         assert answer.status == 200, path
         assert page.locator("h1").count() == 1, path
-        if found := violations(page, scheme):
-            wrong[path] = found[:5]
-    assert wrong == {}
-
-
-@pytest.mark.usefixtures("_filled")
-@pytest.mark.timeout(300)
-def test_no_screen_is_wider_than_its_window(open_as: OpenAs, stack: Stack) -> None:
-    page = open_as("demo", "/admin/health/")
-    wide = []
-    for path in PAGES:
-        page.goto(f"http://127.0.0.1:{stack.port}/admin/{path}")
+        for scheme in STANDARDS:
+            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            if found := violations(page, scheme):
+                wrong[path, scheme] = found[:5]
+        page.emulate_media(color_scheme="light")
         for width in WIDTHS:
             page.set_viewport_size({"width": width, "height": 900})
             if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
                 wide.append((path, width))
-    assert wide == []
+        page.set_viewport_size({"width": 1600, "height": 1000})
+    assert (wrong, wide) == ({}, [])
 
 
 def test_the_matrix_is_one_tab_stop_and_goes_by_arrows(open_as: OpenAs) -> None:
