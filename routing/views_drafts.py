@@ -12,7 +12,6 @@ from django.db.models import Count
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
-from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -21,13 +20,11 @@ from routing import draft_diff, drafts, publishing, snapshot, swaps, toasts, tog
 from routing.models import Draft, DraftChange, DraftState, RoutingChange
 from routing.views import may
 from trackstack_site.guard import key_of
-from trackstack_site.templatetags.times import zone
+from trackstack_site.moment_field import MomentField
 from trackstack_site.wording import NameSelect
 
 SHOWN_DAYS = 30
 MOST_SHOWN = 50
-TIME = "%Y-%m-%dT%H:%M"
-MOST_OFFSET = 14 * 60
 
 
 class NoteForm(forms.Form):
@@ -45,30 +42,15 @@ class TimeForm(forms.Form):
     """Stands beside other ways to publish: a browser must not ask for it where another button is pressed."""
 
     name_here = "time_form"
-    publish_at = forms.DateTimeField(required=False, widget=forms.DateTimeInput({"type": "datetime-local"}, TIME))
-    offset = forms.IntegerField(
-        required=False,
-        min_value=-MOST_OFFSET,
-        max_value=MOST_OFFSET,
-        widget=forms.HiddenInput({"data-offset-of": "id_publish_at"}),
-    )
-    """Minutes from the reader's time to UTC, filled in by `times.js`; without it, the time is UTC."""
+    publish_at = MomentField(gettext_lazy("Publish at ({zone})"))
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["publish_at"].label = format_html(_("Publish at ({zone})"), zone=zone())
-
-    def clean(self) -> dict[str, Any]:
-        data = super().clean() or self.cleaned_data
-        if "publish_at" in self.errors:
-            return data
-        if data["publish_at"] is None or "offset" in self.errors:
-            self.add_error("publish_at", _("Choose a time to come."))
-            return data
-        data["publish_at"] += timedelta(minutes=data["offset"] or 0)
-        if data["publish_at"] <= timezone.now():
-            self.add_error("publish_at", _("The time has passed already. Choose one to come."))
-        return data
+    def clean_publish_at(self) -> datetime:
+        at: datetime | None = self.cleaned_data["publish_at"]
+        if at is None:
+            raise forms.ValidationError(_("Choose a time to come."))
+        if at <= timezone.now():
+            raise forms.ValidationError(_("The time has passed already. Choose one to come."))
+        return at
 
 
 class ReviewerForm(forms.Form):

@@ -33,7 +33,7 @@
     delete element.dataset.at;
   }
 
-  // A field of a filter shows the reader's zone, and its form sends UTC with a Z: the address is right for everybody.
+  // A field shows the reader's zone, and its form sends UTC with a Z: in an address it is right for everybody.
   const local = (at) => { const parts = partsOf(here, at); return `${parts.year}-${parts.month}-${parts.day}T${parts.hour}:${parts.minute}${at.getUTCSeconds() ? `:${parts.second}` : ""}`; };
 
   function toLocal(input) {
@@ -48,30 +48,13 @@
     }
   }
 
-  // Elsewhere what is typed is UTC, as its label says; beside it stands what that is here. Where the offset is sent along,
-  // the other way round.
-  function hint(input) {
-    let note = document.getElementById(`${input.id}-here`);
-    const offset = document.querySelector(`[data-offset-of="${input.id}"]`);
-    const at = input.value ? new Date(offset ? input.value : `${input.value}Z`) : null;
-    const isKnown = at && !Number.isNaN(at.getTime());
-    if (offset) offset.value = isKnown ? at.getTimezoneOffset() : "";
-    if (!note && at) {
-      note = Object.assign(document.createElement("div"), { id: `${input.id}-here`, className: "help" });
-      input.after(note);
-      input.setAttribute("aria-describedby", `${input.getAttribute("aria-describedby") || ""} ${note.id}`.trim());
-    }
-    if (note) note.textContent = !isKnown ? "" : offset ? `${words(partsOf(utc, at), "minute")} UTC` : `${words(partsOf(here, at), "minute")} ${zone}`;
-  }
-
   function showAll() {
     for (const element of document.querySelectorAll("time[data-at]")) show(element);
     for (const element of document.querySelectorAll("[data-zone]")) { element.textContent = zone; element.title = name; element.removeAttribute("data-zone"); }
-    for (const input of document.querySelectorAll("input[type=datetime-local][id]:not([data-seen])")) { input.dataset.seen = ""; if ("utc" in input.dataset) toLocal(input); else hint(input); }
+    for (const input of document.querySelectorAll("input[data-utc]:not([data-seen])")) { input.dataset.seen = ""; toLocal(input); }
   }
 
   globalThis.readerZone = { name, label: zone };
-  document.addEventListener("input", (event) => { if (event.target.matches("input[type=datetime-local][id]:not([data-utc])")) hint(event.target); });
   document.addEventListener("formdata", sendUtc, true);
   for (const moment of ["DOMContentLoaded", "htmx:afterSwap", "htmx:oobAfterSwap"]) document.addEventListener(moment, showAll);
 })();
