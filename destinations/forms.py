@@ -16,6 +16,7 @@ from destinations.models import Destination, State
 from destinations.platforms.base import Field, Platform, Result
 from destinations.queries import RECEIVED
 from events import lookup
+from events.forms import OneSource
 from events.models import Source
 from trackstack_site.moment_field import MomentField
 from trackstack_site.wording import NameCheckboxes, NameSelect, quoted
@@ -202,17 +203,24 @@ def _widget(field: Field, *, is_set: bool) -> forms.Widget:
     return forms.TextInput(attrs)
 
 
+class OneDestination(forms.ModelChoiceField):
+    """Of a filter: one destination, or every."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            Destination.objects.defer("secrets"),
+            label=_("Destination"),
+            required=False,
+            empty_label=_("Every destination"),
+            widget=NameSelect(),
+        )
+
+
 class DeliveryFilter(forms.Form):
     """Everything is optional. What makes no sense matches nothing; see `values`."""
 
     event_id = forms.CharField(label=_("Event id"), required=False, max_length=128)
-    destination = forms.ModelChoiceField(
-        label=_("Destination"),
-        queryset=Destination.objects.defer("secrets"),
-        required=False,
-        empty_label=_("Every destination"),
-        widget=NameSelect,
-    )
+    destination = OneDestination()
     state = forms.TypedChoiceField(
         label=_("State"),
         choices=[("", _("All that was to be sent")), *State.choices, (RECEIVED, _("All that was received"))],
@@ -221,13 +229,7 @@ class DeliveryFilter(forms.Form):
         required=False,
     )
     event = forms.CharField(label=_("Event name"), required=False, max_length=64)
-    source = forms.ModelChoiceField(
-        label=_("Source"),
-        queryset=Source.objects.all(),
-        required=False,
-        empty_label=_("Every source"),
-        widget=NameSelect,
-    )
+    source = OneSource()
     since = MomentField(_("From ({zone})"))
     until = MomentField(_("To ({zone})"))
     reason = forms.CharField(required=False, max_length=32, widget=forms.HiddenInput)
@@ -239,13 +241,7 @@ class DeliveryFilter(forms.Form):
 
 
 class AttemptFilter(forms.Form):
-    destination = forms.ModelChoiceField(
-        label=_("Destination"),
-        queryset=Destination.objects.defer("settings", "secrets"),
-        required=False,
-        empty_label=_("Every destination"),
-        widget=NameSelect,
-    )
+    destination = OneDestination()
     outcome = forms.ChoiceField(
         label=_("Outcome"),
         required=False,
@@ -259,20 +255,8 @@ class AttemptFilter(forms.Form):
 
 class LiveFilter(forms.Form):
     event = forms.CharField(label=_("Event name"), required=False, max_length=64)
-    source = forms.ModelChoiceField(
-        label=_("Source"),
-        queryset=Source.objects.all(),
-        required=False,
-        empty_label=_("Every source"),
-        widget=NameSelect,
-    )
-    destination = forms.ModelChoiceField(
-        label=_("Destination"),
-        queryset=Destination.objects.defer("settings", "secrets"),
-        required=False,
-        empty_label=_("Every destination"),
-        widget=NameSelect,
-    )
+    source = OneSource()
+    destination = OneDestination()
     state = forms.TypedChoiceField(
         label=_("State"), choices=[("", _("Every state")), *State.choices], coerce=int, empty_value=None, required=False
     )

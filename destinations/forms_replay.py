@@ -13,7 +13,7 @@ from destinations import reasons
 from destinations.models import MAX_DESTINATION_ID, Destination, ReplayKind
 from destinations.replay_plan import Plan
 from destinations.replays import MOST_CHOSEN, RATES
-from events.models import Source
+from events.forms import OneSource
 from trackstack_site.guard import key_of
 from trackstack_site.moment_field import MomentField
 from trackstack_site.wording import NameSelect
@@ -34,13 +34,7 @@ class ReplayForm(forms.Form):
         label=_("Destination"), queryset=Destination.objects.none(), empty_label=_("Choose…"), widget=NameSelect
     )
     event = forms.CharField(label=_("Event name"), required=False, max_length=64, help_text=_("Empty: every event."))
-    source = forms.ModelChoiceField(
-        label=_("Source"),
-        queryset=Source.objects.none(),
-        required=False,
-        empty_label=_("Every source"),
-        widget=NameSelect,
-    )
+    source = OneSource()
     since = MomentField(_("Received from ({zone})"))
     until = MomentField(_("Received before ({zone})"))
     rate = forms.TypedChoiceField(
@@ -59,7 +53,6 @@ class ReplayForm(forms.Form):
         choices = Destination.objects.present().defer("settings", "secrets").order_by("name")
         builtin = [one.pk for one in choices if one.platform.is_builtin]
         self.fields["destination"].queryset = choices.exclude(pk__in=builtin)  # type: ignore[attr-defined]
-        self.fields["source"].queryset = Source.objects.all()  # type: ignore[attr-defined]
 
     @property
     def reason_label(self) -> str:

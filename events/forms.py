@@ -147,15 +147,22 @@ class RegisterForm(EventForm):
     field_order = ("name", "stage", "description", "routing_class", "when_to_fire", "avoid")
 
 
+class OneSource(forms.ModelChoiceField):
+    """Of a filter: one source, or every."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            Source.objects.all(),
+            label=gettext_lazy("Source"),
+            required=False,
+            empty_label=gettext_lazy("Every source"),
+            widget=NameSelect(),
+        )
+
+
 class RejectedFilter(forms.Form):
     code = forms.CharField(required=False, max_length=32)
-    source = forms.ModelChoiceField(
-        label=gettext_lazy("Source"),
-        queryset=Source.objects.all(),
-        widget=NameSelect(),
-        required=False,
-        empty_label=gettext_lazy("Every source"),
-    )
+    source = OneSource()
     event = forms.CharField(label=gettext_lazy("Event name"), required=False, max_length=128)
     status = forms.ChoiceField(
         label=gettext_lazy("Show"),

@@ -25,9 +25,6 @@ CATEGORY_OF_KIND = {
 }
 """Which consent a destination needs, by its platform's kind."""
 
-SEND = "send"
-MS_PER_DAY = 86_400_000
-
 
 class Mode(enum.StrEnum):
     RECOMMENDED = "recommended"

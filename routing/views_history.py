@@ -13,23 +13,16 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_GET, require_http_methods
 
-from destinations.models import Destination
+from destinations.forms import OneDestination
 from routing import history, net, snapshot, toasts, toggles
 from routing.models import Draft, RoutingChange
 from routing.views import may
 from trackstack_site.csv_lines import download, is_asked
 from trackstack_site.guard import key_of
-from trackstack_site.wording import NameSelect
 
 
 class HistoryFilter(forms.Form):
-    destination = forms.ModelChoiceField(
-        label=gettext_lazy("Destination"),
-        queryset=Destination.objects.defer("settings", "secrets"),
-        required=False,
-        empty_label=gettext_lazy("Every destination"),
-        widget=NameSelect(),
-    )
+    destination = OneDestination()
     actor = forms.CharField(label=gettext_lazy("Who"), required=False, max_length=150)
     event = forms.CharField(label=gettext_lazy("Event"), required=False, max_length=64)
     what = forms.ChoiceField(
