@@ -212,9 +212,11 @@ def roll_back(
     with in_english():
         note = note or gettext("Back to version %(version)s") % {"version": version}
     with transaction.atomic():
-        for number, net in enumerate(way_back(version, destination_pk)):
+        # Locked together and in order, so that no two who change several wait for each other.
+        held = Destination.objects.present().select_for_update(of=("self",)).order_by("pk").in_bulk()
+        for number, net in enumerate(net for net in way_back(version, destination_pk) if net.destination_pk in held):
             change = toggles.apply(
-                Destination.objects.get(pk=net.destination_pk),
+                held[net.destination_pk],
                 mode=net.mode[1] if net.mode else None,
                 on={event: is_on for event, (_, is_on) in net.switched.items()},
                 native_names={event: new for event, (_, new) in net.native_names.items()},
