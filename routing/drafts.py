@@ -176,47 +176,64 @@ def collect(
 
     rule, state: what is in force, without the draft. Raises toggles.ToggleError as `toggles.apply` does.
     """
-    if rule.is_builtin and (mode is not None or on):
-        raise toggles.ToggleError(_("%(destination)s always gets every event.") % {"destination": rule.name})
-    toggles.check_native_ids(platforms.get(rule.platform).native_id, native_ids or {})
+    wanted = Wanted(mode, dict(on or {}), dict(native_names or {}), dict(native_ids or {}))
+    return collect_all(user, {rule.id: wanted}, state)
+
+
+def collect_all(user: Any, wanted: Mapping[int, Wanted], state: Snapshot) -> Draft:
+    """`collect` for several destinations, by their ids: all of it or none, and one Undo for all of it."""
+    for pk, one in wanted.items():
+        rule = state.rules[pk]
+        if rule.is_builtin and (one.mode is not None or one.on):
+            raise toggles.ToggleError(_("%(destination)s always gets every event.") % {"destination": rule.name})
+        toggles.check_native_ids(platforms.get(rule.platform).native_id, one.native_ids)
     with transaction.atomic():
         # One at a time: two switches in a row must not begin a draft each.
         list(Collecting.objects.select_for_update().filter(user=user.pk))
         draft = _taking(user).select_for_update().first() or Draft.objects.create(author=user)
-        # The destination may be gone by now.
-        if not Destination.objects.present().filter(pk=rule.id).exists():
-            raise toggles.ToggleError(_("%(destination)s was deleted meanwhile.") % {"destination": rule.name})
-        held = _Held(draft, rule, state)
-        if mode is not None:
-            held.set_mode(mode)
-        if on:
-            held.set_on(on)
-        held.set_native(DraftField.NATIVE_NAME, native_names or {}, own_names(rule.id, native_names or {}))
-        held.set_native(DraftField.NATIVE_ID, native_ids or {}, rule.native_ids)
+        # A destination may be gone by now.
+        present = set(Destination.objects.present().filter(pk__in=list(wanted)).values_list("pk", flat=True))
+        replaced = []
+        for pk, one in wanted.items():
+            rule = state.rules[pk]
+            if pk not in present:
+                raise toggles.ToggleError(_("%(destination)s was deleted meanwhile.") % {"destination": rule.name})
+            held = _Held(draft, rule, state)
+            if one.mode is not None:
+                held.set_mode(one.mode)
+            if one.on:
+                held.set_on(one.on)
+            held.set_native(DraftField.NATIVE_NAME, one.native_names, own_names(pk, one.native_names))
+            held.set_native(DraftField.NATIVE_ID, one.native_ids, rule.native_ids)
+            replaced += [(pk, *was) for was in held.replaced()]
         draft.revision += 1
         draft.problem, draft.undo = "", {}
-        if replaced := held.replaced():
-            draft.undo = {"revision": draft.revision, "destination": rule.id, "replaced": replaced}
+        if replaced:
+            draft.undo = {"revision": draft.revision, "was": replaced}
         draft.save(update_fields=["revision", "problem", "undo"])
     return draft
 
 
-def take_back(user: Any, revision: int) -> bool:
-    """Undo what was collected last; False when the draft was changed since `revision`, or nothing was. Idempotent."""
+def take_back(user: Any, revision: int) -> set[int] | None:
+    """Undo what was collected last; idempotent. The destinations it was about.
+
+    None when the draft was changed since `revision`, or nothing was collected.
+    """
     with transaction.atomic():
         draft = _taking(user).select_for_update().first()
         if draft is None or draft.revision != revision or draft.undo.get("revision") != revision:
-            return False
-        for event, field, was in draft.undo["replaced"]:
-            key = {"draft": draft, "destination_id": draft.undo["destination"], "event_name": event, "field": field}
-            if was is None:
+            return None
+        was = draft.undo.get("was", [])
+        for pk, event, field, before in was:
+            key = {"draft": draft, "destination_id": pk, "event_name": event, "field": field}
+            if before is None:
                 DraftChange.objects.filter(**key).delete()
             else:
-                DraftChange.objects.update_or_create(**key, defaults=was)
+                DraftChange.objects.update_or_create(**key, defaults=before)
         draft.revision += 1
         draft.undo = {}
         draft.save(update_fields=["revision", "undo"])
-    return True
+    return {pk for pk, *_rest in was}
 
 
 def own_names(destination_id: int, events: Iterable[str]) -> dict[str, str]:

@@ -34,8 +34,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 def parse_set(text: str, events: Mapping[str, EventRule]) -> Asked | None:
     """Read what a switch posts; None when it is nothing we ever render.
 
-    `12:SignUp:1` one event, `12:SignUp,Login:1` several, `12:@acquisition:0` a stage, `12:*:1` the column,
-    `12:=recommended` a mode.
+    `12:SignUp:1` one event, `12:@acquisition:0` a stage, `12:*:1` the column, `12:=recommended` a mode.
     """
     head, _, rest = text.partition(":")
     if not (head.isascii() and head.isdigit()) or not rest or len(text) > MAX_SET_CHARS:
@@ -52,8 +51,7 @@ def parse_set(text: str, events: Mapping[str, EventRule]) -> Asked | None:
     elif what.startswith("@"):
         names = [name for name, rule in events.items() if rule.stage == what[1:]]
     else:
-        names = what.split(",")
-        names = names if all(name in events for name in names) else []
+        names = [what] if what in events else []
     if not names:
         return None
     return Asked(
@@ -62,6 +60,27 @@ def parse_set(text: str, events: Mapping[str, EventRule]) -> Asked | None:
         is_bulk=what == "*" or what.startswith("@"),
         text=text,
     )
+
+
+class Range(msgspec.Struct, frozen=True, kw_only=True):
+    """Several switches set alike: these events at these destinations."""
+
+    destination_ids: list[int]
+    names: list[str]
+    is_on: bool
+    text: str
+    """As it was posted, so that a confirmation can post it again."""
+
+
+def parse_range(text: str, events: Mapping[str, EventRule]) -> Range | None:
+    """Read what a range of switches posts, `12,14:SignUp,Login:1`; None when it is nothing we ever post."""
+    parts = text.split(":")
+    if len(parts) != 3 or len(text) > MAX_SET_CHARS or parts[2] not in ("0", "1"):
+        return None
+    ids, names = parts[0].split(","), parts[1].split(",")
+    if not all(pk.isascii() and pk.isdigit() for pk in ids) or not all(name in events for name in names):
+        return None
+    return Range(destination_ids=[int(pk) for pk in ids], names=names, is_on=parts[2] == "1", text=text)
 
 
 class MappingForm(forms.Form):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -126,25 +126,15 @@ def whole_column(request: HttpRequest, state: Snapshot, shown: drafts.Shown) -> 
 
 
 def gather(
-    request: HttpRequest,
-    destination_id: int,
-    *,
-    mode: str | None = None,
-    on: Mapping[str, bool] | None = None,
-    native_names: Mapping[str, str] | None = None,
-    native_ids: Mapping[str, str] | None = None,
-    is_refusal_raised: bool = False,
+    request: HttpRequest, wanted: Mapping[int, drafts.Wanted], *, is_refusal_raised: bool = False
 ) -> HttpResponse:
-    """Collect a change in the user's draft instead of making it, and show it so in the matrix."""
+    """Collect changes, by destination, in the user's draft instead of making them, and show them so in the matrix."""
     live = snapshot.current()
-    rule = live.rules.get(destination_id)
-    if rule is None:
+    if not wanted.keys() <= live.rules.keys():
         raise Http404
-    before = drafts.view_of(request.user).shown(rule, live.events)
+    was = drafts.view_of(request.user)
     try:
-        drafts.collect(
-            request.user, rule, live, mode=mode, on=on, native_names=native_names, native_ids=native_ids
-        )  # fmt: skip
+        drafts.collect_all(request.user, wanted, live)
     except toggles.ToggleError as error:
         if is_refusal_raised:
             raise
@@ -152,26 +142,28 @@ def gather(
     mine = drafts.view_of(request.user)
     # The bar shows it, with its Undo; a toast for each would stand before the bar.
     said = _("In your draft, not in force yet.") if mine.total else _("Your draft is empty again: all is as in force.")
-    return _collected(request, live, before, mine.shown(rule, live.events), mine, said)
+    return _collected(request, live, wanted.keys(), was, mine, said)
 
 
 def take_back(request: HttpRequest, revision: int) -> HttpResponse:
     """Undo what the user collected last."""
     was = drafts.view_of(request.user)
-    if not drafts.take_back(request.user, revision):
+    touched = drafts.take_back(request.user, revision)
+    if touched is None:
         return refused(request, _("Your draft was changed since, so this cannot be undone by itself."))
-    live, mine = snapshot.current(), drafts.view_of(request.user)
-    rule = live.rules.get(was.draft.undo["destination"]) if was.draft is not None else None
-    if rule is None:
-        return redirect("routing:matrix")
-    before, after = was.shown(rule, live.events), mine.shown(rule, live.events)
-    return _collected(request, live, before, after, mine, _("Taken back."))
+    return _collected(
+        request, snapshot.current(), touched, was, drafts.view_of(request.user), _("Taken back.")
+    )  # fmt: skip
 
 
 def _collected(
-    request: HttpRequest, live: Snapshot, before: drafts.Shown, after: drafts.Shown, mine: drafts.View, said: str
+    request: HttpRequest, live: Snapshot, touched: Iterable[int], was: drafts.View, mine: drafts.View, said: str
 ) -> HttpResponse:
     if not request.htmx:  # type: ignore[attr-defined]
         return redirect("routing:matrix")
-    context = {"said": said, "oob": True, "mine": mine}
-    return render(request, "routing/_swaps.html", context | column_swaps(request, live, before, after))
+    rules = [live.rules[pk] for pk in touched if pk in live.rules]
+    columns = [
+        column_swaps(request, live, was.shown(rule, live.events), mine.shown(rule, live.events)) for rule in rules
+    ]
+    context = {"said": said, "oob": True, "mine": mine, "columns": columns}
+    return render(request, "routing/_swaps.html", context)

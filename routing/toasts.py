@@ -24,8 +24,7 @@ def last_change(request: HttpRequest) -> dict[str, Any] | None:
     entry = RoutingChange.objects.filter(pk=pk, user_id=request.user.pk).first() if pk else None
     if entry is None:
         return None
-    made = list(history.siblings(entry))
-    return toast_of_all(made) if len(made) > 1 else toast_of(entry)
+    return toast_of_all(list(history.siblings(entry)))
 
 
 def toast_of(entry: RoutingChange) -> dict[str, Any]:
@@ -38,7 +37,9 @@ def toast_of(entry: RoutingChange) -> dict[str, Any]:
 
 
 def toast_of_all(made: Sequence[RoutingChange]) -> dict[str, Any]:
-    """Of several destinations that were changed together: one way back for all of them."""
+    """Of destinations that were changed together: one way back for all of them."""
+    if len(made) == 1:
+        return toast_of(made[0])
     count = sum(len(entry.sentences) for entry in made)
     values = {
         "changes": ngettext("%(count)d change", "%(count)d changes", count) % {"count": count},

@@ -10,6 +10,7 @@ from routing import (
     views_history,
     views_look,
     views_pulse,
+    views_range,
 )
 
 app_name = "routing"
@@ -31,6 +32,7 @@ urlpatterns = [
     path("events/", views.matrix, name="matrix"),
     path("events/toggle/", views.toggle, name="toggle"),
     path("events/change/", views.change, name="change"),
+    path("events/range/", views_range.set_range, name="set_range"),
     path("events/undo/", views.undo, name="undo"),
     path("events/modes/<int:destination_id>/", views.modes, name="modes"),
     path("events/look/", views_look.keep, name="look"),

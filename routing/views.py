@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 from django.contrib.auth.decorators import login_required, permission_required
@@ -11,7 +11,6 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadReque
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from destinations.models import Destination, LedgerState
@@ -23,7 +22,7 @@ from routing.models import RoutingChange
 from routing.policy import DestinationRule, Mode, mode_label
 from routing.snapshot import Snapshot
 from routing.swaps import column_swaps, gather, in_dialog, outcomes, refused, rights, seven_days, stage_infos
-from routing.toasts import last_change, toast_of
+from routing.toasts import last_change, toast_of, toast_of_all
 from trackstack_site.guard import key_of
 
 View = Callable[..., HttpResponse]
@@ -96,10 +95,15 @@ def without_money_back(asked: Asked, rule: DestinationRule, state: Snapshot) -> 
     """A stage or column switched on leaves out what only a switch of its own, with its warning, may send there."""
     if not asked.is_bulk or not any(asked.on.values()):
         return asked
-    chosen = toggles.selected(rule, state.events)
-    left_off = [name for name in toggles.needs_confirmation(rule, asked.on, state.events) if name not in chosen]
+    left_off = money_back(asked.on, rule, state)
     on = {name: is_on for name, is_on in asked.on.items() if name not in left_off}
     return msgspec.structs.replace(asked, on=on, left_off=left_off)
+
+
+def money_back(names: Iterable[str], rule: DestinationRule, state: Snapshot) -> list[str]:
+    """Of events that are off there, those that only a switch of its own sends to an ad platform."""
+    chosen = toggles.selected(rule, state.events)
+    return [name for name in toggles.needs_confirmation(rule, names, state.events) if name not in chosen]
 
 
 @may("routing.view_route", "routing.toggle_route")
@@ -187,22 +191,9 @@ def title_of(asked: Asked, rule: DestinationRule) -> str:
     values: dict[str, object] = {"destination": rule.name}
     if asked.mode:
         return _("%(destination)s: %(mode)s") % (values | {"mode": mode_label(asked.mode)})
-    if not asked.is_bulk and len(asked.on) == 1:
-        return _("%(event)s to %(destination)s") % (values | {"event": next(iter(asked.on))})
-    is_on, count = any(asked.on.values()), len(asked.on)
     if not asked.is_bulk:
-        sentence = (
-            ngettext(
-                "Switch %(count)d event on for %(destination)s", "Switch %(count)d events on for %(destination)s", count
-            )
-            if is_on
-            else ngettext(
-                "Switch %(count)d event off for %(destination)s",
-                "Switch %(count)d events off for %(destination)s",
-                count,
-            )
-        )
-        return sentence % (values | {"count": count})
+        return _("%(event)s to %(destination)s") % (values | {"event": next(iter(asked.on))})
+    is_on = any(asked.on.values())
     stage = next((info.label for info in stage_infos(snapshot.held()) if f":@{info.key}:" in asked.text), "")
     if stage:
         sentence = (
@@ -218,7 +209,7 @@ def title_of(asked: Asked, rule: DestinationRule) -> str:
 
 def make(request: HttpRequest, state: Snapshot, asked: Asked, rule: DestinationRule) -> HttpResponse:
     if drafts.collects(request.user):
-        return gather(request, rule.id, mode=asked.mode, on=asked.on)
+        return gather(request, {rule.id: drafts.Wanted(mode=asked.mode, on=asked.on)})
     # `apply` reads and locks the row itself; it only has to be told which one.
     destination = Destination(pk=rule.id, name=rule.name, platform_key=rule.platform)
     try:
@@ -257,7 +248,21 @@ def done(
     context = {"toast": toast_of(entry) if entry else {"text": unchanged(asked)}, "oob": True}
     mine = drafts.view_of(request.user)
     swaps = column_swaps(request, state, mine.shown(before, state.events), mine.shown(rule, state.events))
-    return render(request, "routing/_swaps.html", context | swaps)
+    return render(request, "routing/_swaps.html", context | {"columns": [swaps]})
+
+
+def done_together(request: HttpRequest, before: Snapshot, made: Sequence[RoutingChange]) -> HttpResponse:
+    """`done` for what was changed of several destinations as one version."""
+    if not request.htmx:  # type: ignore[attr-defined]
+        return redirect(reverse("routing:matrix") + (f"?changed={made[0].pk}" if made else ""))
+    state, mine = snapshot.current(), drafts.view_of(request.user)
+    context = {"toast": toast_of_all(made) if made else {"text": unchanged(None)}, "oob": True}
+    columns = [
+        column_swaps(request, state, mine.shown(was, before.events), mine.shown(now, state.events))
+        for entry in made
+        if (was := before.rules.get(entry.destination_pk or 0)) and (now := state.rules.get(was.id))
+    ]
+    return render(request, "routing/_swaps.html", context | {"columns": columns})
 
 
 def unchanged(asked: Asked | None) -> str:
@@ -283,9 +288,7 @@ def undo(request: HttpRequest) -> HttpResponse:
     except toggles.ToggleError as error:
         return refused(request, str(error))
     if len(made) > 1:
-        page = reverse("routing:matrix") + (f"?changed={undone[0].pk}" if undone else "")
-        # Several columns: the page is read anew.
-        return HttpResponse(headers={"HX-Redirect": page}) if request.htmx else redirect(page)  # type: ignore[attr-defined]
+        return done_together(request, state, undone)
     before = entry.before
     on = dict.fromkeys(entry.after.get("selected", ()), False) | dict.fromkeys(before.get("selected", ()), True)
     asked = Asked(destination_id=entry.destination_pk or 0, mode=before.get("mode"), on=on, text="")
@@ -361,7 +364,8 @@ def save(
     ids = {event: form.cleaned_data["native_id"]} if "native_id" in form.cleaned_data else None
     try:
         if drafts.collects(request.user):
-            return gather(request, destination.pk, native_names=names, native_ids=ids, is_refusal_raised=True)
+            wanted = drafts.Wanted(native_names=names, native_ids=ids or {})
+            return gather(request, {destination.pk: wanted}, is_refusal_raised=True)
         entry = toggles.apply(destination, native_names=names, native_ids=ids, user=request.user)  # type: ignore[arg-type]
     except toggles.ToggleError as error:
         form.add_error("native_id" if "native_id" in form.fields else None, str(error))

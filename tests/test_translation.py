@@ -134,6 +134,7 @@ def pages(reader: Client) -> dict[str, str]:
         "trace": "?id=e4",
         "history_compare": "?from=0",
         "change": f"?set={pixel.pk}:=everything",
+        "set_range": f"?set={pixel.pk}:SignUp,PageView:0",
         "replay_new": f"?kind=missed&destination={pixel.pk}",
         "quality": "",
     }

@@ -136,7 +136,9 @@ def test_a_range_is_switched_by_shift_click(open_as: OpenAs) -> None:
     before = [page.locator(f"[id='{name}']").get_attribute("aria-checked") for name in names]
     page.locator(f"[id='{names[0]}']").click()
     wanted = "false" if before[0] == "true" else "true"
+    page.wait_for_function("([i, w]) => document.getElementById(i).ariaChecked === w", arg=[names[0], wanted])
     page.locator(f"[id='{names[-1]}']").click(modifiers=["Shift"])
+    page.get_by_role("dialog").get_by_role("button", name="Change it").click()
     for name in names:
         page.wait_for_function(
             "([i, w]) => document.getElementById(i).ariaChecked === w", arg=[name, wanted], timeout=8000

@@ -136,18 +136,29 @@ def test_a_finger_on_a_switch_switches_and_beside_it_asks(open_as: OpenAs, stack
     expect(switch).to_have_attribute("aria-checked", before)
 
 
-def test_a_range_along_a_row_is_said_to_be_none(open_as: OpenAs) -> None:
+def test_a_range_goes_down_and_across_at_once(open_as: OpenAs) -> None:
     page = ready(open_as())
-    first = page.get_by_role("switch", name="PageView → Quora", exact=True)
-    second = page.get_by_role("switch", name="PageView → Snapchat", exact=True)
-    before, other = first.get_attribute("aria-checked") or "", second.get_attribute("aria-checked") or ""
-    first.click()
-    expect(first).not_to_have_attribute("aria-checked", before)
-    second.click(modifiers=["Shift"])
-    expect(page.locator("#toasts")).to_contain_text("A range goes down one column")
-    expect(second).to_have_attribute("aria-checked", other)
-    page.get_by_role("button", name="Undo").click()
-    expect(first).to_have_attribute("aria-checked", before)
+    cells = [
+        page.get_by_role("switch", name=f"{event} → {destination}", exact=True)
+        for event in ("AdLandingPageView", "CompanyIdentified")
+        for destination in ("TikTok", "Reddit", "X")
+    ]
+    before = [cell.get_attribute("aria-checked") or "" for cell in cells]
+    cells[0].click()
+    expect(cells[0]).not_to_have_attribute("aria-checked", before[0])
+    wanted = "false" if before[0] == "true" else "true"
+    cells[-1].click(modifiers=["Shift"])
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("heading", level=2)).to_contain_text("Switch 2 events on for TikTok, Reddit and X")
+    dialog.get_by_role("button", name="Change it").click()
+    for cell in cells:
+        expect(cell).to_have_attribute("aria-checked", wanted)
+    page.get_by_role("button", name="Undo").click()  # of the range; its first switch was a change of its own
+    for cell, was in list(zip(cells, before, strict=True))[1:]:
+        expect(cell).to_have_attribute("aria-checked", was)
+    cells[0].click()
+    for cell, was in zip(cells, before, strict=True):
+        expect(cell).to_have_attribute("aria-checked", was)
 
 
 def test_a_filter_counts_and_a_stage_is_asked_about_whole(open_as: OpenAs) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from destinations.platforms.base import Kind
 from routing import marks, matrix, matrix_html
-from routing.forms import parse_set
+from routing.forms import parse_range, parse_set
 from routing.policy import DestinationRule, EventRule, Mode, SourceRule
 from routing.snapshot import Snapshot
 
@@ -222,10 +222,6 @@ def test_what_a_switch_posts_is_read_back() -> None:
     one = parse_set("12:SignUp:1", EVENTS)
     assert one is not None
     assert (one.destination_id, one.on, one.is_bulk) == (12, {"SignUp": True}, False)
-    two = parse_set("12:SignUp,Purchase:0", EVENTS)
-    assert two is not None
-    assert (two.on, two.is_bulk) == ({"SignUp": False, "Purchase": False}, False)
-    assert parse_set("12:SignUp,Nonsense:0", EVENTS) is None
     stage = parse_set("12:@revenue:0", EVENTS)
     assert stage is not None
     assert (stage.on, stage.is_bulk) == ({"Purchase": False, "Refund": False}, True)
@@ -242,3 +238,17 @@ def test_what_a_switch_posts_is_read_back() -> None:
 )
 def test_anything_else_is_refused(text: str) -> None:
     assert parse_set(text, EVENTS) is None
+
+
+def test_what_a_range_posts_is_read_back() -> None:
+    found = parse_range("12,14:SignUp,Purchase:0", EVENTS)
+    assert found is not None
+    assert (found.destination_ids, found.names, found.is_on) == ([12, 14], ["SignUp", "Purchase"], False)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "12", "12:SignUp", "12:SignUp:2", "12:SignUp,Nonsense:0", "12,:SignUp:1", "²:SignUp:1", "1:@none:1", "1:*:1"],
+)
+def test_any_other_range_is_refused(text: str) -> None:
+    assert parse_range(text, EVENTS) is None

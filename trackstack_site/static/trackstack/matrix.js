@@ -83,17 +83,17 @@
     if (!from || !document.getElementById(from.id)) return void document.getElementById(target.id).click();
     const [a, b] = [cellOf(document.getElementById(from.id)), cellOf(target)];
     if (a === b) return;
-    if (a.cellIndex !== b.cellIndex) return void toast(grid.dataset.oneColumn);
     const wanted = document.getElementById(from.id).getAttribute("aria-checked");
     const all = rows();
-    const [low, high] = [all.indexOf(a.parentElement), all.indexOf(b.parentElement)].sort((x, y) => x - y);
-    const between = all.slice(low, high + 1).map((row) => row.cells[a.cellIndex]?.querySelector("button[role=switch]"));
-    const others = between.filter((one) => one && !one.disabled && one.getAttribute("aria-checked") !== wanted);
-    if (!others.length) return;
-    // One change, with one Undo.
-    const names = others.map((one) => one.value.split(":")[1]);
-    const set = `${target.value.split(":")[0]}:${names.join(",")}:${wanted === "true" ? 1 : 0}`;
-    htmx.ajax("POST", target.form.action, { source: target.form, values: { set }, swap: "none" });
+    const [top, bottom] = [all.indexOf(a.parentElement), all.indexOf(b.parentElement)].sort((x, y) => x - y);
+    const [left, right] = [a.cellIndex, b.cellIndex].sort((x, y) => x - y);
+    const between = all.slice(top, bottom + 1).flatMap((row) => [...row.cells].slice(left, right + 1));
+    const switches = between.map((cell) => cell.querySelector("button[role=switch]:enabled")).filter((one) => one);
+    if (switches.every((one) => one.getAttribute("aria-checked") === wanted)) return;
+    // Columns times rows says it all, for what is so already is no change. One change, with one Undo.
+    const part = (n) => [...new Set(switches.map((one) => one.value.split(":")[n]))].join(",");
+    const set = `${part(0)}:${part(1)}:${wanted === "true" ? 1 : 0}`;
+    htmx.ajax("GET", grid.dataset.range, { source: target.form, values: { set }, swap: "none" });
   }, true);
 
   // --- Answer at once: a switch shows what was asked, and goes back when the server refuses -----------------
