@@ -119,9 +119,12 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
     listed = reverse("destinations:deliveries")
     # Once it took too long it would take so again in two seconds.
     outcomes = None if "slow" in request.GET else replayed.outcomes(replay)
+    # What was handed over last is sent after the replay has ended.
+    is_awaited = is_open or any(state == State.WAITING for state, _count in outcomes or ())
     context = {
         "progress": replays.progress(replay),
         "is_open": is_open,
+        "ask_every": (2 if is_open else 5) if is_awaited else None,
         "may_steer": request.user.has_perm(STEER),
         "deliveries_url": f"{listed}?{urlencode(_filter(replay))}",
         "is_slow": outcomes is None,
@@ -133,7 +136,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "most": replayed.MOST,
     }
     if getattr(request, "htmx", False):
-        return render(request, "destinations/_replay.html", context, status=200 if is_open else 286)
+        return render(request, "destinations/_replay.html", context, status=200 if is_awaited else 286)
     return render(request, "destinations/replay.html", context)
 
 

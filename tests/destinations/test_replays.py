@@ -379,6 +379,10 @@ def test_from_dead_letters_to_a_finished_replay() -> None:
     page = client.get(answer.url).content.decode()
     assert 'hx-trigger="every 2s"' in page
     turn(replay)
+    sending = client.get(answer.url, headers={"HX-Request": "true"})
+    assert sending.status_code == 200, "ended, but what it handed over last is still to be sent"
+    assert 'hx-trigger="every 5s"' in sending.content.decode()
+    settle(meta, State.DELIVERED)
     done = client.get(answer.url, headers={"HX-Request": "true"})
     assert done.status_code == 286
     assert "hx-trigger" not in done.content.decode()
