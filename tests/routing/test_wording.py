@@ -71,15 +71,20 @@ def test_answers_to_switches_are_marked(ada: Client, pixel: Destination, pseudo:
     toggle, pk = reverse("routing:toggle"), pixel.pk
     answers = [
         ada.post(toggle, {"set": f"{pk}:{what}"}, **HTMX)
-        for what in ("SignUp:0", "SignUp:1", "SignUp:1", "PageView,Purchase:1", "@revenue:1", "*:0", "Refund:1")
+        for what in ("SignUp:0", "SignUp:1", "SignUp:1", "@revenue:1", "*:0", "Refund:1")
     ]
     # A toast whose change was overtaken, and one whose change was not.
     first, last = RoutingChange.objects.earliest("pk"), RoutingChange.objects.latest("pk")
     answers += [ada.post(reverse("routing:undo"), {"change": one.pk}, **HTMX) for one in (first, last)]
     answers += [
         ada.get(reverse("routing:change"), {"set": f"{pk}:{what}"}, **HTMX)
-        for what in ("=everything", "*:1", "Purchase,SignUp:0", "=custom", "Refund:1")
+        for what in ("=everything", "*:1", "=custom", "Refund:1")
     ]
+    other = Destination.objects.get(name="Other")
+    several = [f"{pk}:Purchase,SignUp:0", f"{pk},{other.pk}:Purchase,Refund:1", f"{other.pk}:Purchase:0"]
+    answers += [ada.get(reverse("routing:set_range"), {"set": text}, **HTMX) for text in several]
+    seen = str(snapshot.stored_version())
+    answers += [ada.post(reverse("routing:set_range"), {"set": several[1], "seen": seen}, **HTMX) for _ in range(2)]
     answers += [ada.get(reverse("routing:cell_days", args=[pk, name])) for name in ("SignUp", "Refund", "Purchase")]
     answers += [ada.get(reverse("routing:meaning", args=["Refund"])), ada.get(reverse("routing:modes", args=[pk]))]
     answers += [ada.get(reverse("routing:change"), {"set": f"{pk}:*:1", "shown": "3"}, **HTMX)]

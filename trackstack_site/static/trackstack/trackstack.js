@@ -173,7 +173,8 @@ document.addEventListener("keydown", (event) => {
     box.value = "";
     box.dispatchEvent(new Event("input", { bubbles: true }));
   }
-  if (event.target.closest("input:not([type=checkbox], [type=radio]), select, textarea, [contenteditable], dialog, .reference")) return;
+  // A dialog that was just closed has the focus for a moment longer.
+  if (event.target.closest("input:not([type=checkbox], [type=radio]), select, textarea, [contenteditable], dialog[open], .reference")) return;
   if (KEYS[event.key] && KEYS[event.key]() !== false) event.preventDefault();
 });
 
