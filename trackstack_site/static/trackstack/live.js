@@ -50,7 +50,7 @@ document.addEventListener("DOMContentLoaded", () => {
 });
 document.addEventListener("htmx:afterSettle", (event) => { if (event.target.id === "live") countNew(); });
 document.addEventListener("keydown", (event) => {
-  if (event.key !== "p" || event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input:not([type=checkbox]), select, textarea, dialog")) return;
+  if (event.key !== "p" || event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input:not([type=checkbox]), select, textarea, dialog[open]")) return;
   const box = document.getElementById("live-on");
   box.checked = !box.checked;
   say(box.checked ? said().following : said().paused);
