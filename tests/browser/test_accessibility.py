@@ -123,7 +123,7 @@ def test_what_another_changes_shows_within_seconds(open_as: OpenAs) -> None:
     theirs.locator(switch).click()
     wanted = "false" if before == "true" else "true"
     is_so = "([s, w]) => document.querySelector(s).ariaChecked === w"
-    mine.wait_for_function(is_so, arg=[switch, wanted], timeout=12_000)
+    mine.wait_for_function(is_so, arg=[switch, wanted])
     assert "engineer" in mine.locator("#toasts").inner_text()
     theirs.get_by_role("button", name="Undo").click()
     theirs.wait_for_function(is_so, arg=[switch, before])
@@ -140,9 +140,7 @@ def test_a_range_is_switched_by_shift_click(open_as: OpenAs) -> None:
     page.locator(f"[id='{names[-1]}']").click(modifiers=["Shift"])
     page.get_by_role("dialog").get_by_role("button", name="Change it").click()
     for name in names:
-        page.wait_for_function(
-            "([i, w]) => document.getElementById(i).ariaChecked === w", arg=[name, wanted], timeout=8000
-        )
+        page.wait_for_function("([i, w]) => document.getElementById(i).ariaChecked === w", arg=[name, wanted])
     page.get_by_role("button", name="Undo").click()  # of the range; the first switch was a change of its own
     for name, was in list(zip(names, before, strict=True))[1:]:
         page.wait_for_function("([i, w]) => document.getElementById(i).ariaChecked === w", arg=[name, was])

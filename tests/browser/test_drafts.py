@@ -106,7 +106,6 @@ def test_a_draft_is_published_by_itself_when_its_time_has_come(open_as: OpenAs, 
     page.wait_for_function(
         "([n, w]) => document.querySelector(`#matrix [aria-label='${n}']`).ariaChecked === w",
         arg=["CsvUploaded → Webhook", wanted],
-        timeout=30_000,
     )
 
 

@@ -78,7 +78,7 @@ def test_a_destination_is_set_up_until_events_arrive_and_deleted(open_as: OpenAs
     expect(page.get_by_text("1 entry is saved.")).to_be_visible()
     page.get_by_role("button", name="Send as test").click()
     expect(page.get_by_text("LinkedIn took it.")).to_be_visible()
-    expect(card).to_contain_text("Taken (", timeout=20_000)  # by itself, as the page asks now and then
+    expect(card).to_contain_text("Taken (")  # by itself, as the page asks now and then
     card.get_by_role("button", name="Switch on").click()
     expect(page.get_by_text(f"{NAME} is switched on.")).to_be_visible()
     stack.send([event("SignUp", "setup-story")])
