@@ -21,7 +21,7 @@
   function tidy() {
     // Everything in the grid is reached by arrows; Tab goes through the page, not through a thousand switches.
     const current = grid.querySelector("[tabindex='0']");
-    for (const element of grid.querySelectorAll("button, a, [tabindex]")) if (element !== current) element.tabIndex = -1;
+    for (const element of grid.querySelectorAll(":is(button, a, [tabindex]):not([tabindex='-1'])")) if (element !== current) element.tabIndex = -1;
     if (!current || !current.isConnected || current.offsetParent === null) {
       const first = rows().flatMap((row) => [...row.cells]).map(control).find((element) => element);
       if (first) first.tabIndex = 0;
@@ -141,7 +141,12 @@
     formData.set("shown", fitting(stage).length);
   });
 
-  document.addEventListener("htmx:afterSettle", tidy);
+  // An answer settles piece by piece: once is enough for all of them.
+  let isTidied = true;
+  document.addEventListener("htmx:afterSettle", () => {
+    if (isTidied) requestAnimationFrame(() => { isTidied = true; tidy(); });
+    isTidied = false;
+  });
   tellHowMany();
   tidy();
 })();
