@@ -262,7 +262,7 @@ def _finder(config: Config, start: str, count: int) -> Request | None:
 
 def _rule_label(rule: dict[str, Any]) -> str:
     name = _reading.text(rule.get("name"))
-    return f"{name} (switched off)" if rule.get("enabled") is False else name
+    return gettext("%(name)s (switched off)") % {"name": name} if rule.get("enabled") is False else name
 
 
 def _accepted(status: int, answer: dict[str, Any], count: int) -> list[Outcome]:

@@ -6,7 +6,9 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 from django.utils import translation
 from django.utils.functional import Promise
@@ -87,6 +89,25 @@ def test_every_word_and_sentence_can_be_translated(
     assert [one for one in found if unmarked(escape(one))] == []
     with in_english():
         assert not any("⟦" in one for one in platform.problems({}).values())
+
+
+@pytest.mark.parametrize(
+    ("key", "answer", "label"),
+    [
+        ("google_ads", {"results": [{"conversionAction": {"id": "1", "name": "Lead", "status": "HIDDEN"}}]},
+         "⟦Lead (hidden)⟧"),
+        ("microsoft", {"ConversionGoals": [{"Name": "Lead", "Status": "Paused"}]}, "⟦Lead (paused)⟧"),
+        ("linkedin", {"elements": [{"id": 1, "name": "Lead", "enabled": False}]}, "⟦Lead (switched off)⟧"),
+    ],
+)  # fmt: skip
+def test_what_is_added_to_a_vendors_name_can_be_translated(
+    key: str,
+    answer: dict[str, Any],
+    label: str,
+    pseudo: None,  # noqa: F811
+) -> None:
+    (choice,) = platforms.get(key).read_ids(Response(status=200, body=msgspec.json.encode(answer)), CONFIG[key])
+    assert choice.label == label
 
 
 def test_no_word_is_looked_up_on_import() -> None:
