@@ -160,12 +160,11 @@ class _Asking:
 
     def _require_what_listing_needs(self) -> None:
         if missing := self._missing():
-            where = f" {missing[0].help}." if missing[0].help else ""
-            raise _Refused(
-                _("%(platform)s lists them once the settings have: %(fields)s.")
-                % {"platform": self.platform.label, "fields": ", ".join(field.label for field in missing)}
-                + where
-            )
+            said = _("%(platform)s lists them once the settings have: %(fields)s.")
+            if missing[0].help:
+                said = _("%(platform)s lists them once the settings have: %(fields)s. %(help)s.")
+            fields = ", ".join(str(field.label) for field in missing)
+            raise _Refused(said % {"platform": self.platform.label, "fields": fields, "help": missing[0].help})
 
     def _ask(self, request: Request) -> tuple[Outcome, Response | None]:
         self.is_on_disk = request.url.startswith(files.SCHEME)

@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 from django.db.models import TextChoices
 from django.urls import reverse
+from django.utils.functional import Promise
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -19,7 +20,7 @@ from events import lookup
 from events.forms import OneSource
 from events.models import Source
 from trackstack_site.moment_field import MomentField
-from trackstack_site.wording import NameCheckboxes, NameSelect, quoted
+from trackstack_site.wording import NameCheckboxes, NameSelect
 
 PREFIX = "field_"
 CLEAR = "clear_"
@@ -100,7 +101,7 @@ class DestinationForm(forms.Form):
             )
             if is_set and field.name not in platform.problems({**self.stored, field.name: ""}):
                 self.fields[CLEAR + field.name] = forms.BooleanField(
-                    label=gettext("Remove the stored %(field)s") % {"field": field.label.lower()}, required=False
+                    label=gettext("Remove the stored %(field)s") % {"field": str(field.label).lower()}, required=False
                 )
 
     def layout(self) -> Layout:
@@ -121,7 +122,7 @@ class DestinationForm(forms.Form):
             self.add_error("sources", gettext("Choose at least one, or take every source."))
         for name, sentence in self.platform.problems(self.config()).items():
             if PREFIX + name not in self.errors:
-                self.add_error(PREFIX + name, quoted(sentence))
+                self.add_error(PREFIX + name, sentence)
         return data
 
     def config(self) -> dict[str, str]:
@@ -147,13 +148,13 @@ class DestinationForm(forms.Form):
 
 def grown(field: Field, stored: str | None, *, is_set: bool) -> forms.Field:
     """The form field of a platform's field. Its checks are the platform's own sentences, not the widget's."""
-    help_texts: list[str] = [quoted(field.help)] if field.help else []
+    help_texts = [field.help] if field.help else []
     if field.example and not field.secret and not field.choices:
         help_texts.append(format_html(gettext("Example: {example}"), example=field.example))
     if is_set:
         help_texts.append(gettext("Set: leave empty to keep it."))
     common: dict[str, Any] = {
-        "label": quoted(field.label),
+        "label": field.label,
         "help_text": format_html_join(". ", "{}", ((one,) for one in help_texts)),
         # Whether it may be empty is for the platform to say, which may take other credentials in its place.
         "required": False,
@@ -166,7 +167,7 @@ def grown(field: Field, stored: str | None, *, is_set: bool) -> forms.Field:
         is_settled = field.required or (field.default and stored != "")
         empty = [] if is_settled else [("", gettext("Not set"))]
         made = forms.ChoiceField(
-            widget=NameSelect,
+            widget=NameSelect(ours=("", *(value for value, label in field.choices if not _is_name(value, label)))),
             choices=[*empty, *field.choices],
             error_messages={"invalid_choice": gettext("%(field)s must be one of the list.") % {"field": field.label}},
             **common,
@@ -175,6 +176,11 @@ def grown(field: Field, stored: str | None, *, is_set: bool) -> forms.Field:
         made = forms.CharField(widget=_widget(field, is_set=is_set), max_length=20_000, **common)
     made.is_expected = field.required and not field.way and not is_set  # type: ignore[attr-defined]  # for the mark beside the label
     return made
+
+
+def _is_name(value: str, label: str | Promise) -> bool:
+    """Whether a choice has no words of ours, only the vendor's."""
+    return not isinstance(label, Promise) and label == value
 
 
 def watched(platform: Platform, field: Field, made: forms.Field) -> forms.Field:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from django import forms
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
 from destinations import native_ids
@@ -48,7 +49,7 @@ class IdsForm(forms.Form):
             )
             field.widget.attrs.update(list=CHOICES, autocomplete="off", spellcheck="false")
             if self.is_name:
-                field.widget.attrs["placeholder"] = self.platform.native_name(event)
+                field.widget.attrs.update(placeholder=self.platform.native_name(event), translate="no")
             else:
                 # No example: it looks like a value, and may be somebody's.
                 field.widget.attrs["placeholder"] = _("not set")
@@ -56,17 +57,12 @@ class IdsForm(forms.Form):
             self.fields[PREFIX + event] = field
 
     @property
-    def label(self) -> str:
+    def label(self) -> str | Promise:
         shape = self.platform.native_id
         return _("Name there") if self.is_name or shape is None else shape.label
 
     @property
-    def is_quoted(self) -> bool:
-        """Whether the label is the adapter's."""
-        return not self.is_name and self.platform.native_id is not None
-
-    @property
-    def help(self) -> str:
+    def help(self) -> str | Promise:
         shape = self.platform.native_id
         return "" if self.is_name or shape is None else shape.help
 

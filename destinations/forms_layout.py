@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from django.forms import BoundField, Form
+from django.utils.functional import Promise
 
 from destinations.platforms.base import Field
 
@@ -12,7 +13,7 @@ from destinations.platforms.base import Field
 class Way(NamedTuple):
     """One of several credentials, any of which will do."""
 
-    label: str
+    label: str | Promise
     fields: list[BoundField]
     is_set: bool
     is_open: bool

@@ -111,8 +111,7 @@ def _test(destination: Destination) -> Step:
         return Step("test", title, is_done, entry.note, _("Send as test"), f"{page}#try", is_quoted=True)
     if obstacle := trial.obstacle(destination):
         return Step("test", title, False, obstacle, is_optional=True)
-    where, is_quoted = trial.whereabouts(destination), not destination.is_sandbox
-    return Step("test", title, False, where, _("Send as test"), f"{page}#try", is_quoted=is_quoted)
+    return Step("test", title, False, trial.whereabouts(destination), _("Send as test"), f"{page}#try")
 
 
 def _on(destination: Destination) -> Step:

@@ -16,7 +16,7 @@ def problem_of(shape: NativeId, value: str) -> str:
     """A sentence that says what is wrong with `value`, or an empty string. Empty is right: it may come later."""
     if not value or re.fullmatch(shape.pattern, value):
         return ""
-    said = _("This is no %(label)s: %(help)s.") % {"label": shape.label, "help": shape.help.rstrip(".")}
+    said = _("This is no %(label)s: %(help)s.") % {"label": shape.label, "help": str(shape.help).rstrip(".")}
     return followed(said, _("It looks like “%(example)s”.") % {"example": shape.example} if shape.example else "")
 
 

@@ -13,6 +13,7 @@ from destinations import platforms
 from destinations.platforms._names import NAMES
 from destinations.platforms.base import Field, Kind, Platform
 from destinations.sent_identity import NOW, identity, probe_event
+from trackstack_site.wording import in_english
 
 NOTE = "<!-- Written by `manage.py platform_docs` from the adapter's code: change that, not this page. -->"
 KINDS = {
@@ -27,7 +28,8 @@ KINDS = {
 def pages() -> dict[str, str]:
     """File name → text. Only the tree's own platforms: what is installed beside them differs from place to place."""
     every = [platforms.get(key) for key in platforms.PLATFORMS]
-    return {f"{platform.key}.md": page(platform) for platform in every} | {"README.md": overview(every)}
+    with in_english():
+        return {f"{platform.key}.md": page(platform) for platform in every} | {"README.md": overview(every)}
 
 
 # --- A platform ---------------------------------------------------------------------------------------
@@ -55,13 +57,13 @@ def glance(platform: Platform) -> str:
         ("Requests a minute", rate(platform) or "none documented"),
         ("Id per event", native_id(platform)),
         ("API version", version(platform) or "has none"),
-        ("Test events", platform.test_mode.how if platform.test_mode else "not offered by the platform"),
+        ("Test events", str(platform.test_mode.how) if platform.test_mode else "not offered by the platform"),
         ("Check connection", checks(platform)),
         ("Events with names of your own", "taken" if platform.takes_custom_events else "not taken"),
         ("On by default", f"{len(platform.recommended)} of {len(NAMES)} events"),
     ]
     if platform.test_mode is not None and platform.test_mode.needs:
-        label = next(field.label for field in platform.fields if field.name == platform.test_mode.needs)
+        label = next(str(field.label) for field in platform.fields if field.name == platform.test_mode.needs)
         rows.insert(9, ("Test events need", label))
     return table(("", ""), rows)
 
@@ -70,14 +72,20 @@ def settings_of(platform: Platform) -> str:
     if not platform.fields:
         return "None."
     rows = [
-        (field.label, code(field.name), "yes" if field.required else "", "yes" if field.secret else "", where(field))
+        (
+            str(field.label),
+            code(field.name),
+            "yes" if field.required else "",
+            "yes" if field.secret else "",
+            where(field),
+        )
         for field in platform.fields
     ]
     return table(("Setting", "Name", "Required", "Secret", "Where it is found"), rows)
 
 
 def where(field: Field) -> str:
-    parts = [field.help]
+    parts = [str(field.help)]
     if field.choices:
         parts.append("One of " + ", ".join(f"{code(value)} ({label})" for value, label in field.choices))
     if field.default:
@@ -153,7 +161,7 @@ def overview(every: Iterable[Platform]) -> str:
 
 # --- Cells --------------------------------------------------------------------------------------------
 def credentials(platform: Platform) -> str:
-    labels = [field.label for field in platform.fields if field.secret]
+    labels = [str(field.label) for field in platform.fields if field.secret]
     text = ", ".join(labels) or "none"
     return f"{text} (OAuth: access tokens are fetched by TrackStack)" if platform.oauth is not None else text
 
@@ -161,7 +169,7 @@ def credentials(platform: Platform) -> str:
 def native_id(platform: Platform) -> str:
     if platform.native_id is None:
         return "none"
-    return platform.native_id.label + ("" if platform.native_id.required else " (optional)")
+    return str(platform.native_id.label) + ("" if platform.native_id.required else " (optional)")
 
 
 def checks(platform: Platform) -> str:
@@ -171,7 +179,7 @@ def checks(platform: Platform) -> str:
     if not asks:
         return "not offered by the platform"
     what = "names" if platform.lists_names else "ids"
-    needed = [field.label for field in platform.fields if field.name in platform.list_needs]
+    needed = [str(field.label) for field in platform.fields if field.name in platform.list_needs]
     picked = f"; {what} can be picked from the account" + (f", with {', '.join(needed)}" if needed else "")
     can = "yes" if platform.check(platform.example_config(), NOW) else "with some of its credentials only"
     return can + picked if lists else can

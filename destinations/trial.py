@@ -124,7 +124,7 @@ def obstacle(destination: Destination) -> str:
 
 
 def whereabouts(destination: Destination) -> str:
-    """What comes of a test there, in one sentence: ours of the sandbox, else the adapter's."""
+    """What comes of a test there, in one sentence."""
     if destination.is_sandbox:
         return str(
             _(
@@ -133,7 +133,7 @@ def whereabouts(destination: Destination) -> str:
             )
         )
     mode = destination.platform.test_mode
-    return mode.how if mode else ""
+    return str(mode.how) if mode else ""
 
 
 def send_as_test(destination: Destination, rule: DestinationRule, chosen: Chosen, *, user: Any) -> Trial:

@@ -237,7 +237,7 @@ def publish_due() -> int:
 
 
 def _publish_due(pk: int) -> bool:
-    with transaction.atomic():
+    with in_english(), transaction.atomic():  # what went wrong is kept
         rows = Draft.objects.select_for_update(skip_locked=True, of=("self",)).select_related("publisher")
         draft = rows.filter(pk=pk, state=DraftState.SCHEDULED, publish_at__lte=timezone.now()).first()
         if draft is None:

@@ -6,14 +6,14 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.urls import URLPattern, reverse
 
 import destinations.urls
 import events.urls
 import routing.urls
-from destinations import replays
+from destinations import platforms, replays
 from destinations.alert_models import AlertChannel, AlertRule
 from destinations.models import Attempt, Delivery, Hold, ReplayKind
 from destinations.replay_plan import Plan
@@ -162,6 +162,43 @@ def test_every_text_is_marked(app: str, reader: Client, pages: dict[str, str], p
         answer = reader.get(address)
         assert answer.status_code == 200, (name, address, answer.status_code)
         wrong += [f"{name}: {text}" for text in unmarked(answer.content.decode())]
+    assert wrong == [], "\n".join(wrong)
+
+
+def shown_of(reader: Client, key: str) -> Iterator[tuple[str, str]]:
+    """Every page that shows what a platform says of itself: as it is set up, looked at, and tried."""
+    platform, whole = platforms.get(key), factories.make_destination(key, is_sandbox=False)
+    empty = factories.make_destination(key, settings={}, secrets={}, is_sandbox=False)
+    create = reverse("destinations:create", args=[key])
+    yield "create", create
+    yield "post create", create
+    for field in platform.fields:
+        yield "post ¿", reverse("destinations:look_at_field", args=[key, field.name])
+    for destination in (whole, empty):
+        yield "edit", reverse("destinations:edit", args=[destination.pk])
+        yield "progress", reverse("destinations:progress", args=[destination.pk])
+        yield "mapping", reverse("routing:mapping", args=[destination.pk, "SignUp"])
+        if platform.native_id is not None or platform.lists_names:
+            yield "ids", reverse("destinations:ids", args=[destination.pk])
+    yield "post ids", reverse("destinations:id_choices", args=[empty.pk])  # nothing can be asked without credentials
+    if platform.native_id is not None:
+        yield "post ¿", reverse("destinations:look_at_id", args=[key])
+    yield "look", reverse("destinations:edit", args=[whole.pk])
+
+
+@pytest.mark.parametrize("key", [key for key in platforms.PLATFORMS if not platforms.get(key).is_builtin])
+def test_every_word_of_a_platform_is_marked(key: str, reader: Client, pseudo: None) -> None:  # noqa: F811
+    viewer, wrong = Client(), []
+    viewer.force_login(User.objects.create_user("vi", is_staff=True))
+    User.objects.get(username="vi").groups.add(Group.objects.get(name="Viewer"))
+    for what, address in list(shown_of(reader, key)):
+        values = dict.fromkeys(("native_id", *(f"field_{one.name}" for one in platforms.get(key).fields)), "¿")
+        if what.startswith("post"):
+            answer = reader.post(address, values if what == "post ¿" else {})
+        else:
+            answer = (viewer if what == "look" else reader).get(address)
+        assert answer.status_code == 200, (what, address, answer.status_code)
+        wrong += [f"{what}: {text}" for text in unmarked(answer.content.decode())]
     assert wrong == [], "\n".join(wrong)
 
 

@@ -1,4 +1,7 @@
-"""What a platform says of itself: its kind, its settings, its ids, its versions. Pure; import it from `base`."""
+"""What a platform says of itself: its kind, its settings, its ids, its versions. Pure; import it from `base`.
+
+Its texts are lazy (`gettext_lazy`): nothing may evaluate one on import, and what is kept is worded in English.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,8 @@ from datetime import date
 from typing import NamedTuple
 
 import msgspec
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
 
 
 class Kind(enum.StrEnum):
@@ -23,19 +28,20 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     """One credential or setting of a platform; the destination form, its checks and the docs are grown from it."""
 
     name: str
-    label: str
+    label: str | Promise
     secret: bool = False
     required: bool = False
     pattern: str = ""
     """Regular expression the whole value must match; empty: anything."""
-    help: str = ""
+    help: str | Promise = ""
     """Where the user finds the value."""
     example: str = ""
     """A made-up value of the right shape: shown in the form, and what the demo's sandbox destinations use."""
-    choices: tuple[tuple[str, str], ...] = ()
+    choices: tuple[tuple[str, str | Promise], ...] = ()
+    """Value and label. A plain label that is its value is the vendor's word, which no translation touches."""
     default: str = ""
     multiline: bool = False
-    way: str = ""
+    way: str | Promise = ""
     """Where one of several credentials will do: which of them this belongs to, in a word or two for the form."""
     is_advanced: bool | None = None
     """Whether the form folds it away as seldom needed; None: when it is optional and has a default."""
@@ -47,24 +53,28 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
         return self.is_advanced
 
     def problem(self, value: str) -> str:
-        """A sentence that says what is wrong with `value`, or an empty string."""
+        """A sentence that says what is wrong with `value`, in the language of the moment, or an empty string."""
         if not value:
-            return f"{self.label} is required." if self.required else ""
-        if self.choices and value not in {choice for choice, _ in self.choices}:
-            return f"{self.label} must be one of {', '.join(choice for choice, _ in self.choices)}."
+            return str(_("%(field)s is required.") % {"field": self.label}) if self.required else ""
+        values = [choice for choice, _label in self.choices]
+        if values and value not in values:
+            return str(_("%(field)s must be one of %(values)s.") % {"field": self.label, "values": ", ".join(values)})
         if self.pattern and not re.fullmatch(self.pattern, value):
-            # The example opens the sandbox: whoever has no account yet can go on with it.
-            shape = f" It looks like “{self.example}”." if self.example and not self.multiline else ""
-            return f"{self.label} does not look right: {self.help or 'check it against the platform'}.{shape}"
+            where = self.help or _("check it against the platform")
+            said = _("%(field)s does not look right: %(help)s.")
+            if self.example and not self.multiline:
+                # The example opens the sandbox: whoever has no account yet can go on with it.
+                said = _("%(field)s does not look right: %(help)s. It looks like “%(example)s”.")
+            return str(said % {"field": self.label, "help": where, "example": self.example})
         return ""
 
 
 class NativeId(msgspec.Struct, frozen=True, kw_only=True):
     """The id a platform wants per event (conversion rule, conversion action, goal …)."""
 
-    label: str
+    label: str | Promise
     pattern: str
-    help: str
+    help: str | Promise
     required: bool = True
     example: str = ""
 
@@ -91,7 +101,7 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
 class TestMode(msgspec.Struct, frozen=True, kw_only=True):
     """How the platform takes a test event. `build` acts on it when `config[TEST]` is set."""
 
-    how: str
+    how: str | Promise
     """One sentence for the marketer: where the event shows up, and whether it counts."""
     needs: str = ""
     """Name of the field that must be filled for it (a test code); empty: none."""

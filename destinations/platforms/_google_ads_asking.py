@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from django.utils.translation import gettext
 
 from destinations.platforms import _reading
 from destinations.platforms._google_ads_events import GOOGLE_ADS, digits
@@ -66,7 +67,8 @@ def choices(response: Response) -> list[IdChoice]:
         action: Any = row.get("conversionAction")
         if isinstance(action, dict):
             name, status = _reading.text(action.get("name")), action.get("status")
-            found.append(IdChoice(_reading.text(action.get("id")), f"{name} (hidden)" if status == "HIDDEN" else name))
+            label = gettext("%(name)s (hidden)") % {"name": name} if status == "HIDDEN" else name
+            found.append(IdChoice(_reading.text(action.get("id")), label))
     return found
 
 

@@ -12,6 +12,8 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import urlencode
 
+from django.utils.translation import gettext as _
+
 from destinations.masking import masked
 from destinations.platforms import _reading, base
 from destinations.platforms.base import Outcome, Request, Response, Result, Token
@@ -82,8 +84,12 @@ def problem_of_account(text: str) -> str:
     except ValueError:
         found = None
     if not isinstance(found, dict):
-        return "Service account key is no JSON: paste the whole file."
+        return str(_("Service account key is no JSON: paste the whole file."))
     missing = [name for name in ("client_email", "private_key") if not found.get(name)]
+    if len(missing) == 1:
+        said = _("Service account key has no %(name)s: it is not the key file of a service account.")
+        return str(said % {"name": missing[0]})
     if missing:
-        return f"Service account key has no {' and no '.join(missing)}: it is not the key file of a service account."
-    return "" if _account(text) else "Service account key holds a private key that cannot be read: make a new one."
+        said = _("Service account key has no %(name)s and no %(other)s: it is not the key file of a service account.")
+        return str(said % {"name": missing[0], "other": missing[1]})
+    return "" if _account(text) else _("Service account key holds a private key that cannot be read: make a new one.")

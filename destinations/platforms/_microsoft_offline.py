@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.utils.translation import gettext
 from oauthlib.oauth2 import WebApplicationClient
 
 from destinations.masking import masked
@@ -213,7 +214,8 @@ def goal_names(response: Response) -> list[IdChoice]:
     for goal in _reading.objects(_reading.fields_of(response).get("ConversionGoals")):
         name = _reading.text(goal.get("Name"))
         if goal.get("Type", "OfflineConversion") == "OfflineConversion":
-            found.append(IdChoice(name, f"{name} (paused)" if goal.get("Status") == "Paused" else name))
+            label = gettext("%(name)s (paused)") % {"name": name} if goal.get("Status") == "Paused" else name
+            found.append(IdChoice(name, label))
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from django.utils.translation import gettext as _
 from oauthlib.oauth2 import WebApplicationClient
 
 from destinations.masking import masked
@@ -65,4 +66,4 @@ def problems(config: Config, found: dict[str, str], lasting: str) -> dict[str, s
     found = {name: sentence for name, sentence in found.items() if name != "access_token"}
     if len(missing) == len(NAMES):
         return found | {"access_token": lasting}
-    return found | dict.fromkeys(missing, "Client ID, secret and refresh token go together.")
+    return found | dict.fromkeys(missing, _("Client ID, secret and refresh token go together."))

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 import msgspec
+from django.utils.translation import gettext_lazy as _
 
 from destinations.masking import masked
 from destinations.platforms import _google_auth, _reading, _rows, base
@@ -127,18 +128,19 @@ class BigQuery(base.Platform):
     oauth = ServiceAccount()
     ddl = DDL
     fields = (
-        Field(name="project_id", label="Project", required=True, pattern=r"[a-z][a-z0-9-]{4,28}[a-z0-9]",
-              example="acme-analytics-1042", help="The project's id (not its name): Google Cloud console, at the top"),
-        Field(name="dataset", label="Data set", required=True, pattern=r"[A-Za-z0-9_]{1,1024}", example="trackstack",
-              help="BigQuery → Explorer, below the project"),
-        Field(name="table", label="Table", required=True, pattern=r"[\w-]{1,1024}", example="trackstack_events",
-              help="Create it first; its CREATE TABLE stands in docs/platforms/bigquery.md"),
-        Field(name="location", label="Location", is_advanced=True, pattern=r"[A-Za-z0-9-]{2,40}",
-              help="Where the data set is, such as EU; for your own records, BigQuery finds it by itself"),
-        Field(name="service_account_json", label="Service account key", secret=True, required=True, multiline=True,
+        Field(name="project_id", label=_("Project"), required=True, pattern=r"[a-z][a-z0-9-]{4,28}[a-z0-9]",
+              example="acme-analytics-1042",
+              help=_("The project's id (not its name): Google Cloud console, at the top")),
+        Field(name="dataset", label=_("Data set"), required=True, pattern=r"[A-Za-z0-9_]{1,1024}", example="trackstack",
+              help=_("BigQuery → Explorer, below the project")),
+        Field(name="table", label=_("Table"), required=True, pattern=r"[\w-]{1,1024}", example="trackstack_events",
+              help=_("Create it first; its CREATE TABLE stands in docs/platforms/bigquery.md")),
+        Field(name="location", label=_("Location"), is_advanced=True, pattern=r"[A-Za-z0-9-]{2,40}",
+              help=_("Where the data set is, such as EU; for your own records, BigQuery finds it by itself")),
+        Field(name="service_account_json", label=_("Service account key"), secret=True, required=True, multiline=True,
               pattern=r"\s*\{[\s\S]+\}\s*", example=SERVICE_ACCOUNT,
-              help="The whole JSON file: IAM → Service accounts → Keys → Add key; its role on the table is "
-                   "BigQuery Data Editor"),
+              help=_("The whole JSON file: IAM → Service accounts → Keys → Add key; its role on the table is "
+                     "BigQuery Data Editor")),
     )  # fmt: skip
 
     def problems(self, config: Config) -> dict[str, str]:

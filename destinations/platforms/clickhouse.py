@@ -13,6 +13,7 @@ from datetime import datetime
 from urllib.parse import quote, urlencode
 
 import msgspec
+from django.utils.translation import gettext_lazy as _
 
 from destinations.masking import masked
 from destinations.platforms import _reading, _rows, base
@@ -141,19 +142,19 @@ class ClickHouse(base.Platform):
     plain_identity = _rows.PLAIN_IDENTITY
     ddl = DDL
     fields = (
-        Field(name="url", label="Address", required=True, pattern=r"https?://[^/\s?#@]+/?",
+        Field(name="url", label=_("Address"), required=True, pattern=r"https?://[^/\s?#@]+/?",
               example="https://abc123.eu-central-1.aws.clickhouse.cloud:8443",
-              help="The HTTP interface: Cloud console → Connect → HTTPS; port 8443, or 8123 without TLS"),
-        Field(name="database", label="Database", is_advanced=False,
+              help=_("The HTTP interface: Cloud console → Connect → HTTPS; port 8443, or 8123 without TLS")),
+        Field(name="database", label=_("Database"), is_advanced=False,
               default="default", pattern=r"[A-Za-z_][A-Za-z0-9_]*",
-              help="SHOW DATABASES lists them; letters, digits and _"),
-        Field(name="table", label="Table", required=True, example="trackstack_events",
+              help=_("SHOW DATABASES lists them; letters, digits and _")),
+        Field(name="table", label=_("Table"), required=True, example="trackstack_events",
               pattern=r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?",
-              help="Create it first; its CREATE TABLE stands in docs/platforms/clickhouse.md"),
-        Field(name="username", label="User", is_advanced=False, default="default", pattern=r"[\x21-\x7e]+",
-              help="A user with INSERT on the table, best one made for TrackStack"),
-        Field(name="password", label="Password", secret=True, pattern=r"[\x20-\x7e]+",
-              help="The user's password, in ASCII; Cloud console → Settings → Reset password"),
+              help=_("Create it first; its CREATE TABLE stands in docs/platforms/clickhouse.md")),
+        Field(name="username", label=_("User"), is_advanced=False, default="default", pattern=r"[\x21-\x7e]+",
+              help=_("A user with INSERT on the table, best one made for TrackStack")),
+        Field(name="password", label=_("Password"), secret=True, pattern=r"[\x20-\x7e]+",
+              help=_("The user's password, in ASCII; Cloud console → Settings → Reset password")),
     )  # fmt: skip
 
     def build(self, items: Sequence[Item], config: Config, now: datetime) -> Built:

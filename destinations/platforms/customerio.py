@@ -14,6 +14,8 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from destinations.platforms import _reading, base
 from destinations.platforms._customerio_answers import outcomes_of
@@ -70,28 +72,30 @@ class CustomerIo(base.Platform):
         words("email phone first_name last_name city state zip country external_id anonymous_id company_domain")
     )
     fields = (
-        Field(name="site_id", label="Site ID", way="Track API", secret=True, pattern=r"[A-Za-z0-9]{8,64}",
+        Field(name="site_id", label=_("Site ID"), way=_("Track API"), secret=True, pattern=r"[A-Za-z0-9]{8,64}",
               example="a1b2c3d4e5f60718293a",
-              help="Settings → API credentials → Track API keys; for the Track API"),
-        Field(name="api_key", label="Track API key", way="Track API", secret=True, pattern=r"[A-Za-z0-9]{8,64}",
-              example="0f1e2d3c4b5a69788796", help="Beside the Site ID"),
-        Field(name="region", label="Region", required=True, default="us", example="us",
-              choices=(("us", "United States"), ("eu", "European Union")),
-              help="Settings → Privacy: where the account is kept"),
-        Field(name="cdp_key", label="Pipelines API key", way="Pipelines API",
+              help=_("Settings → API credentials → Track API keys; for the Track API")),
+        Field(name="api_key", label=_("Track API key"), way=_("Track API"), secret=True, pattern=r"[A-Za-z0-9]{8,64}",
+              example="0f1e2d3c4b5a69788796", help=_("Beside the Site ID")),
+        Field(name="region", label=_("Region"), required=True, default="us", example="us",
+              choices=(("us", _("United States")), ("eu", _("European Union"))),
+              help=_("Settings → Privacy: where the account is kept")),
+        Field(name="cdp_key", label=_("Pipelines API key"), way=_("Pipelines API"),
               secret=True, pattern=r"[\x21-\x39\x3b-\x7e]{8,128}",
-              help="Integrations → Customer.io API; for the Pipelines API"),
-        Field(name="api", label="API", is_advanced=False, default="track",
-              choices=(("track", "Track v2: answers for every event"), ("pipelines", "Pipelines: feeds other tools")),
-              help="Track, unless the events are to go on from Customer.io"),
-        Field(name="identify", label="Persons", default="on",
-              choices=(("on", "Create or update the person before the event"), ("off", "Send the events only")),
-              help="Off: names, phone numbers and places stay here"),
-        Field(name="subscription", label="Subscription", default="off",
-              choices=(("off", "Leave it to Customer.io"), ("marketing", "Follow the marketing consent")),
-              help="Whether the consent of an event sets the person's unsubscribed attribute"),
-        Field(name="object_type_id", label="Object type of companies", is_advanced=True, pattern=r"\d{1,6}",
-              help="Relates persons to the object with their companyId: Data index → Objects, such as 1; empty: not"),
+              help=_("Integrations → Customer.io API; for the Pipelines API")),
+        Field(name="api", label=_("API"), is_advanced=False, default="track",
+              choices=(("track", _("Track v2: answers for every event")),
+                       ("pipelines", _("Pipelines: feeds other tools"))),
+              help=_("Track, unless the events are to go on from Customer.io")),
+        Field(name="identify", label=_("Persons"), default="on",
+              choices=(("on", _("Create or update the person before the event")), ("off", _("Send the events only"))),
+              help=_("Off: names, phone numbers and places stay here")),
+        Field(name="subscription", label=_("Subscription"), default="off",
+              choices=(("off", _("Leave it to Customer.io")), ("marketing", _("Follow the marketing consent"))),
+              help=_("Whether the consent of an event sets the person's unsubscribed attribute")),
+        Field(name="object_type_id", label=_("Object type of companies"), is_advanced=True, pattern=r"\d{1,6}",
+              help=_("Relates persons to the object with their companyId: Data index → Objects, such as 1; "
+                     "empty: not")),
     )  # fmt: skip
 
     def problems(self, config: Config) -> dict[str, str]:
@@ -99,7 +103,8 @@ class CustomerIo(base.Platform):
         if not found:
             is_pipelines = config.get("api") == "pipelines"
             needed, api = (("cdp_key",), "Pipelines") if is_pipelines else (("site_id", "api_key"), "Track")
-            found = {name: f"The {api} API needs it." for name in needed if not config.get(name)}
+            said = gettext("The %(api)s API needs it.") % {"api": api}
+            found = {name: said for name in needed if not config.get(name)}
         return found
 
     def build(self, items: Sequence[Item], config: Config, now: datetime) -> Built:

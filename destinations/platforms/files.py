@@ -19,6 +19,8 @@ from typing import Any
 from urllib.parse import quote
 
 import msgspec
+from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext_lazy as _
 
 from destinations.masking import masked
 from destinations.platforms import _reading, _rows, base
@@ -29,6 +31,14 @@ CONTENT_TYPE = "application/vnd.apache.parquet"  # registered with IANA in 2024
 ROOM = 1024 * 1024
 """Bytes left for the file's frame: the schema, the statistics and the pages' headers."""
 NEEDED = {"pyarrow": "local", "botocore": "s3"}
+NOT_INSTALLED = {
+    ("pyarrow",): gettext_noop("Parquet files need pyarrow: install TrackStack with its extra `files`."),
+    ("botocore",): gettext_noop("Parquet files need botocore: install TrackStack with its extra `files`."),
+    ("pyarrow", "botocore"): gettext_noop(
+        "Parquet files need pyarrow and botocore: install TrackStack with its extra `files`."
+    ),
+}
+"""Kept with what is skipped, so in English; the form translates it."""
 
 DDL = f"""\
 -- DuckDB
@@ -101,22 +111,23 @@ class Files(base.Platform):
     is_json = False
     ddl = DDL
     fields = (
-        Field(name="target", label="Where", is_advanced=False, default="local",
-              choices=(("local", "The exports folder of this server"), ("s3", "S3-compatible storage")),
-              help="S3-compatible: Amazon S3, Cloudflare R2, Google Cloud Storage (HMAC keys), MinIO …"),
-        Field(name="prefix", label="Folder", is_advanced=False, default="events", pattern=rf"{_SEGMENT}(/{_SEGMENT})*",
-              help="Below the exports folder or in the bucket; letters, digits and _ = . - in parts joined by /"),
-        Field(name="endpoint", label="Endpoint", pattern=r"https?://[^/\s?#@]+/?",
-              help="Empty for Amazon S3; R2: https://<account>.r2.cloudflarestorage.com, "
-                   "Google: https://storage.googleapis.com"),
-        Field(name="region", label="Region", is_advanced=False, default="us-east-1", pattern=r"[a-z0-9-]{2,40}",
-              help="The bucket's region, such as eu-central-1; auto for R2 and Google"),
-        Field(name="bucket", label="Bucket", pattern=r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]",
-              help="S3 → Buckets; it must exist"),
-        Field(name="access_key_id", label="Access key id", pattern=r"[A-Za-z0-9_]{16,128}",
-              help="IAM → Users → Security credentials; the user needs s3:PutObject on the bucket"),
-        Field(name="secret_access_key", label="Secret access key", secret=True, pattern=r"[A-Za-z0-9/+=_-]{16,256}",
-              help="Shown once, when the access key is made"),
+        Field(name="target", label=_("Where"), is_advanced=False, default="local",
+              choices=(("local", _("The exports folder of this server")), ("s3", _("S3-compatible storage"))),
+              help=_("S3-compatible: Amazon S3, Cloudflare R2, Google Cloud Storage (HMAC keys), MinIO …")),
+        Field(name="prefix", label=_("Folder"), is_advanced=False, default="events",
+              pattern=rf"{_SEGMENT}(/{_SEGMENT})*",
+              help=_("Below the exports folder or in the bucket; letters, digits and _ = . - in parts joined by /")),
+        Field(name="endpoint", label=_("Endpoint"), pattern=r"https?://[^/\s?#@]+/?",
+              help=_("Empty for Amazon S3; R2: https://<account>.r2.cloudflarestorage.com, "
+                     "Google: https://storage.googleapis.com")),
+        Field(name="region", label=_("Region"), is_advanced=False, default="us-east-1", pattern=r"[a-z0-9-]{2,40}",
+              help=_("The bucket's region, such as eu-central-1; auto for R2 and Google")),
+        Field(name="bucket", label=_("Bucket"), pattern=r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]",
+              help=_("S3 → Buckets; it must exist")),
+        Field(name="access_key_id", label=_("Access key id"), pattern=r"[A-Za-z0-9_]{16,128}",
+              help=_("IAM → Users → Security credentials; the user needs s3:PutObject on the bucket")),
+        Field(name="secret_access_key", label=_("Secret access key"), secret=True, pattern=r"[A-Za-z0-9/+=_-]{16,256}",
+              help=_("Shown once, when the access key is made")),
     )  # fmt: skip
 
     def problems(self, config: Config) -> dict[str, str]:
@@ -124,9 +135,10 @@ class Files(base.Platform):
         if config.get("target") == "s3":
             for field in self.fields:
                 if field.name in ("bucket", "access_key_id", "secret_access_key") and not config.get(field.name):
-                    found[field.name] = f"{field.label} is required for S3-compatible storage."
+                    said = gettext("%(field)s is required for S3-compatible storage.")
+                    found[field.name] = said % {"field": field.label}
         if "target" not in found and (missing := _missing(config)):
-            found["target"] = missing
+            found["target"] = gettext(missing)
         return found
 
     def build(self, items: Sequence[Item], config: Config, now: datetime) -> Built:
@@ -139,7 +151,7 @@ class Files(base.Platform):
         parts = [(row, encoder.encode(row[1])) for row in rows]
         start = 0
         for run in base.chunks(
-            [(item, size) for (item, _), size in parts], self.batch_limit, self.max_body_bytes - ROOM
+            [(item, size) for (item, _row), size in parts], self.batch_limit, self.max_body_bytes - ROOM
         ):
             cells = [row for _, row in rows[start : start + len(run)]]
             start += len(run)
@@ -207,10 +219,8 @@ def _by_status(status: int) -> Result:
 def _missing(config: Config) -> str:
     """A sentence when a package is not installed that this configuration needs."""
     wanted = [name for name, target in NEEDED.items() if target in ("local", config.get("target"))]
-    missing = [name for name in wanted if find_spec(name) is None]
-    if not missing:
-        return ""
-    return f"Parquet files need {' and '.join(missing)}: install TrackStack with its extra `files`."
+    missing = tuple(name for name in wanted if find_spec(name) is None)
+    return NOT_INSTALLED[missing] if missing else ""
 
 
 def _cells(item: Item) -> list[Any]:

@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import msgspec
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from destinations.platforms import _ga4_params as ga4
 from destinations.platforms import _reading, base
@@ -45,7 +47,7 @@ PARAMS = ("session_id", "session_number", "engagement_time_msec", "debug_mode")
 """Parameters of the event that an override may name beside `client_id`."""
 
 _APP_INSTANCE = re.compile(r"[0-9A-Fa-f]{32}")
-_CHOICES = (("unspecified", "Not said"), ("granted", "Granted"), ("denied", "Denied"))
+_CHOICES = (("unspecified", _("Not said")), ("granted", _("Granted")), ("denied", _("Denied")))
 _encode = msgspec.json.Encoder().encode
 
 
@@ -80,37 +82,43 @@ class Ga4(base.Platform):
     max_body_bytes = 130_000
     max_age = MAX_AGE
     docs_url = "https://developers.google.com/analytics/devguides/collection/protocol/ga4"
-    test_mode = base.TestMode(how="Google's validation server says what is wrong with the event, and records nothing.")
+    test_mode = base.TestMode(
+        how=_("Google's validation server says what is wrong with the event, and records nothing.")
+    )
     plain_identity = frozenset(words("""
         external_id anonymous_id client_ip user_agent city state zip country company_name company_domain
     """))  # fmt: skip
     url_secrets = frozenset({"api_secret"})  # the protocol knows no other place for it
     fields = (
-        Field(name="measurement_id", label="Measurement ID", way="A website",
+        Field(name="measurement_id", label=_("Measurement ID"), way=_("A website"),
               pattern=r"G-[A-Z0-9]{4,14}", example="G-EXAMPLE123",
-              help="Of a website: Admin → Data streams → the stream"),
-        Field(name="api_secret", label="Measurement Protocol API secret", secret=True, required=True,
+              help=_("Of a website: Admin → Data streams → the stream")),
+        Field(name="api_secret", label=_("Measurement Protocol API secret"), secret=True, required=True,
               pattern=r"[A-Za-z0-9_-]{10,64}", example="an-example-api-secret",
-              help="On the same page → Measurement Protocol API secrets → Create"),
-        Field(name="firebase_app_id", label="Firebase app ID", way="An app", pattern=r"\d+:\d+:[a-zA-Z]+:[a-zA-Z0-9]+",
-              help="Of an app, instead of the measurement ID: Firebase → Project settings → Your apps"),
-        Field(name="region", label="Collected in", is_advanced=False, default="global",
-              choices=(("global", "Anywhere"), ("eu", "The European Union")), help="Which of Google's hosts is used"),
-        Field(name="debug", label="Validate first", default="false", choices=(("false", "No"), ("true", "Yes")),
-              help="Ask Google's validation server before each send; twice the requests"),
-        Field(name="client_id_fallback", label="Without a client id", default="anonymous_id",
-              choices=(("anonymous_id", "Send the anonymous id as client id"), ("none", "Skip the event")),
-              help="The tag's client id joins the event with the visitor's sessions; any other counts a new user"),
-        Field(name="user_data", label="Hashed identity", default="on", choices=(("on", "Send"), ("off", "Do not send")),
-              help="Counts once user-provided data collection is on: Admin → Data collection; never sent when "
-                   "marketing consent is denied"),
-        Field(name="properties", label="Properties", default="on",
-              choices=(("on", "Send as event parameters"), ("off", "Do not send")),
-              help="The plain values in an event's properties, without those that name a person"),
-        Field(name="ad_user_data_default", label="Consent to ad user data", default="unspecified", choices=_CHOICES,
-              help="For events that say nothing of marketing consent"),
-        Field(name="ad_personalization_default", label="Consent to ad personalization", default="unspecified",
-              choices=_CHOICES, help="For events that say nothing of marketing consent"),
+              help=_("On the same page → Measurement Protocol API secrets → Create")),
+        Field(name="firebase_app_id", label=_("Firebase app ID"), way=_("An app"),
+              pattern=r"\d+:\d+:[a-zA-Z]+:[a-zA-Z0-9]+",
+              help=_("Of an app, instead of the measurement ID: Firebase → Project settings → Your apps")),
+        Field(name="region", label=_("Collected in"), is_advanced=False, default="global",
+              choices=(("global", _("Anywhere")), ("eu", _("The European Union"))),
+              help=_("Which of Google's hosts is used")),
+        Field(name="debug", label=_("Validate first"), default="false",
+              choices=(("false", _("No")), ("true", _("Yes"))),
+              help=_("Ask Google's validation server before each send; twice the requests")),
+        Field(name="client_id_fallback", label=_("Without a client id"), default="anonymous_id",
+              choices=(("anonymous_id", _("Send the anonymous id as client id")), ("none", _("Skip the event"))),
+              help=_("The tag's client id joins the event with the visitor's sessions; any other counts a new user")),
+        Field(name="user_data", label=_("Hashed identity"), default="on",
+              choices=(("on", _("Send")), ("off", _("Do not send"))),
+              help=_("Counts once user-provided data collection is on: Admin → Data collection; never sent when "
+                     "marketing consent is denied")),
+        Field(name="properties", label=_("Properties"), default="on",
+              choices=(("on", _("Send as event parameters")), ("off", _("Do not send"))),
+              help=_("The plain values in an event's properties, without those that name a person")),
+        Field(name="ad_user_data_default", label=_("Consent to ad user data"), default="unspecified", choices=_CHOICES,
+              help=_("For events that say nothing of marketing consent")),
+        Field(name="ad_personalization_default", label=_("Consent to ad personalization"), default="unspecified",
+              choices=_CHOICES, help=_("For events that say nothing of marketing consent")),
     )  # fmt: skip
 
     def native_name(self, event: str) -> str:
@@ -120,9 +128,10 @@ class Ga4(base.Platform):
         found = super().problems(config)
         ids = [name for name in ("measurement_id", "firebase_app_id") if config.get(name)]
         if config.get("api_secret") and not ids:
-            found["measurement_id"] = "Measurement ID is required, or for an app the Firebase app ID."
+            found["measurement_id"] = gettext("Measurement ID is required, or for an app the Firebase app ID.")
         if len(ids) == 2:
-            found.setdefault("firebase_app_id", "Firebase app ID and measurement ID: a destination is one stream.")
+            said = gettext("Firebase app ID and measurement ID: a destination is one stream.")
+            found.setdefault("firebase_app_id", said)
         return found
 
     def build(self, items: Sequence[Item], config: Config, now: datetime) -> Built:

@@ -18,6 +18,8 @@ from datetime import date, datetime
 from typing import Any
 
 import msgspec
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from destinations.platforms import _google_ads_answers as answers
 from destinations.platforms import _google_ads_asking as asking
@@ -59,7 +61,7 @@ MOST_DESTINATIONS = 10
 MOST_BYTES = 8 * 1024 * 1024  # ours: the vendor documents none
 
 OAUTH_FIELDS = words("oauth_client_id oauth_client_secret refresh_token")
-_CHOICES = (("unspecified", "Not said"), ("granted", "Granted"), ("denied", "Denied"))
+_CHOICES = (("unspecified", _("Not said")), ("granted", _("Granted")), ("denied", _("Denied")))
 _ID = r"\d{3}-?\d{3}-?\d{4}"
 _encode = msgspec.json.Encoder().encode
 
@@ -77,9 +79,9 @@ class GoogleAds(base.Platform):
     max_age = MAX_AGE
     requests_per_minute = 300  # of a Google Cloud project: Data Manager API, "Limits and quotas"
     native_id = NativeId(
-        label="Conversion action",
+        label=_("Conversion action"),
         pattern=r"(customers/\d{10}/conversionActions/)?\d{5,20}",
-        help="Goals → Conversions → the action → ctId= in the page's address; its source must be Import from clicks",
+        help=_("Goals → Conversions → the action → ctId= in the page's address; its source must be Import from clicks"),
         example="7012345678",
     )
     docs_url = "https://developers.google.com/data-manager/api/devguides/events/send-events"
@@ -88,51 +90,52 @@ class GoogleAds(base.Platform):
         sunsets={"v20": date(2026, 6, 10), "v21": date(2026, 8, 5), "v22": date(2026, 10, 7)},
         source="https://developers.google.com/google-ads/api/docs/sunset-dates",
     )
-    test_mode = base.TestMode(how="Google checks the event, answers, and records nothing.")
+    test_mode = base.TestMode(how=_("Google checks the event, answers, and records nothing."))
     plain_identity = frozenset(words("zip country"))  # AddressInfo: "region_code", "postal_code" are not hashed
     oauth = GoogleAuth()
     fields = (
-        Field(name="api", label="API", default=DATA_MANAGER,
-              choices=((DATA_MANAGER, "Data Manager API"),
-                       (GOOGLE_ADS, "Google Ads API, for accounts that uploaded before June 2026")),
-              help="Google takes conversions from new accounts by the Data Manager API only"),
-        Field(name="customer_id", label="Google Ads customer ID", required=True, pattern=_ID, example="123-456-7890",
-              help="Google Ads, top right; of the account that owns the conversion actions"),
-        Field(name="login_customer_id", label="Manager ID", pattern=_ID, example="111-222-3333",
-              help="Of the manager account, when you have access through one"),
-        Field(name="oauth_client_id", label="OAuth client ID", way="An OAuth client",
+        Field(name="api", label=_("API"), default=DATA_MANAGER,
+              choices=((DATA_MANAGER, _("Data Manager API")),
+                       (GOOGLE_ADS, _("Google Ads API, for accounts that uploaded before June 2026"))),
+              help=_("Google takes conversions from new accounts by the Data Manager API only")),
+        Field(name="customer_id", label=_("Google Ads customer ID"), required=True, pattern=_ID, example="123-456-7890",
+              help=_("Google Ads, top right; of the account that owns the conversion actions")),
+        Field(name="login_customer_id", label=_("Manager ID"), pattern=_ID, example="111-222-3333",
+              help=_("Of the manager account, when you have access through one")),
+        Field(name="oauth_client_id", label=_("OAuth client ID"), way=_("An OAuth client"),
               pattern=r"\d+-[a-z0-9]+\.apps\.googleusercontent\.com",
               example="123456789012-anexampleclient.apps.googleusercontent.com",
-              help="Google Cloud console → APIs & Services → Credentials → OAuth 2.0 client IDs"),
-        Field(name="oauth_client_secret", label="OAuth client secret", way="An OAuth client",
+              help=_("Google Cloud console → APIs & Services → Credentials → OAuth 2.0 client IDs")),
+        Field(name="oauth_client_secret", label=_("OAuth client secret"), way=_("An OAuth client"),
               secret=True, pattern=r"\S{16,128}",
-              example="GOCSPX-an-example-client-secret", help="Beside the client ID"),
-        Field(name="refresh_token", label="Refresh token", way="An OAuth client", secret=True, pattern=r"1//\S{20,512}",
-              example="1//an-example-token-that-opens-only-the-sandbox",
-              help="Made with this client and the scope …/auth/datamanager (Google Ads API: …/auth/adwords, "
-                   "which lists the conversion actions too)"),
-        Field(name="service_account_json", label="Service account key", way="A service account",
+              example="GOCSPX-an-example-client-secret", help=_("Beside the client ID")),
+        Field(name="refresh_token", label=_("Refresh token"), way=_("An OAuth client"), secret=True,
+              pattern=r"1//\S{20,512}", example="1//an-example-token-that-opens-only-the-sandbox",
+              help=_("Made with this client and the scope …/auth/datamanager (Google Ads API: …/auth/adwords, "
+                     "which lists the conversion actions too)")),
+        Field(name="service_account_json", label=_("Service account key"), way=_("A service account"),
               secret=True, multiline=True,
               pattern=r"\s*\{[\s\S]+\}\s*", example=SERVICE_ACCOUNT,
-              help="Instead of the three above, the whole JSON file: IAM → Service accounts → Keys → Add key; "
-                   "add its address as a user of the Google Ads account"),
-        Field(name="developer_token", label="Developer token", is_advanced=True,
+              help=_("Instead of the three above, the whole JSON file: IAM → Service accounts → Keys → Add key; "
+                     "add its address as a user of the Google Ads account")),
+        Field(name="developer_token", label=_("Developer token"), is_advanced=True,
               secret=True, pattern=r"[A-Za-z0-9_-]{22}",
-              help="Google Ads API only, and no longer needed since September 2026: API Center of the manager account"),
-        Field(name="api_version", label="Google Ads API version", pattern=r"v\d{2}", default=VERSION,
-              help="Such as v25; the Data Manager API is v1"),
-        Field(name="ad_user_data_default", label="Consent to ad user data", default="unspecified", choices=_CHOICES,
-              help="For events that say nothing of marketing consent"),
-        Field(name="ad_personalization_default", label="Consent to ad personalization", default="unspecified",
-              choices=_CHOICES, help="For events that say nothing of marketing consent; Data Manager API only"),
-        Field(name="default_event_source", label="Event source", default="WEB",
-              choices=tuple((name, name.replace("_", " ").capitalize())
-                            for name in ("WEB", "APP", "IN_STORE", "PHONE", "OTHER")),
-              help="Of events that came without a page; Data Manager API only"),
-        Field(name="ip_addresses", label="IP addresses", default="known",
-              choices=(("known", "When the country is known and allows it"), ("unknown", "Also without a country"),
-                       ("never", "Never")),
-              help="Google wants none of people in the EEA, the UK and Switzerland; Data Manager API only"),
+              help=_("Google Ads API only, and no longer needed since September 2026: "
+                     "API Center of the manager account")),
+        Field(name="api_version", label=_("Google Ads API version"), pattern=r"v\d{2}", default=VERSION,
+              help=_("Such as v25; the Data Manager API is v1")),
+        Field(name="ad_user_data_default", label=_("Consent to ad user data"), default="unspecified", choices=_CHOICES,
+              help=_("For events that say nothing of marketing consent")),
+        Field(name="ad_personalization_default", label=_("Consent to ad personalization"), default="unspecified",
+              choices=_CHOICES, help=_("For events that say nothing of marketing consent; Data Manager API only")),
+        Field(name="default_event_source", label=_("Event source"), default="WEB",
+              choices=(("WEB", _("Web")), ("APP", _("App")), ("IN_STORE", _("In store")), ("PHONE", _("Phone")),
+                       ("OTHER", _("Other"))),
+              help=_("Of events that came without a page; Data Manager API only")),
+        Field(name="ip_addresses", label=_("IP addresses"), default="known",
+              choices=(("known", _("When the country is known and allows it")),
+                       ("unknown", _("Also without a country")), ("never", _("Never"))),
+              help=_("Google wants none of people in the EEA, the UK and Switzerland; Data Manager API only")),
     )  # fmt: skip
 
     def problems(self, config: Config) -> dict[str, str]:
@@ -143,7 +146,8 @@ class GoogleAds(base.Platform):
                 found["service_account_json"] = sentence
         elif config.get("customer_id"):
             missing = [field for field in self.fields if field.name in OAUTH_FIELDS and not config.get(field.name)]
-            found |= {one.name: f"{one.label} is required, unless there is a service account key." for one in missing}
+            said = gettext("%(field)s is required, unless there is a service account key.")
+            found |= {one.name: said % {"field": one.label} for one in missing}
         return found
 
     def sunset(self, config: Config) -> date | None:
@@ -211,7 +215,7 @@ def _runs(parts: list[tuple[Item, bytes]]) -> Iterator[list[tuple[Item, bytes]]]
     """Runs for one request each: of at most 2000 events and ten conversion actions."""
     for run in base.chunks(parts, GoogleAds.batch_limit, MOST_BYTES):
         start, seen = 0, set[str]()
-        for index, (item, _) in enumerate(run):
+        for index, (item, _part) in enumerate(run):
             if len(seen) == MOST_DESTINATIONS and _action_id(item) not in seen:
                 yield run[start:index]
                 start, seen = index, set()

@@ -18,6 +18,8 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from destinations.platforms import _oauth, _reading, base
 from destinations.platforms._hubspot_answers import UPSERT, contact_errors, refused
@@ -78,36 +80,38 @@ class HubSpot(base.Platform):
         words("email phone first_name last_name city state zip country crm_id user_agent company_domain")
     )
     fields = (
-        Field(name="access_token", label="Private app access token", way="A private app", secret=True, required=True,
-              pattern=r"[A-Za-z0-9_-]{20,512}", example="pat-na1-00000000-0000-4000-8000-000000000000",
-              help="Settings → Integrations → Private apps → your app → Auth; its scopes: "
-                   "analytics.behavioral_events.send, crm.objects.contacts.read and .write"),
-        Field(name="portal_id", label="Hub ID", required=True, pattern=r"\d{4,12}", example="12345678",
-              help="The number in the account menu, and in the address of HubSpot"),
-        Field(name="event_prefix", label="Event prefix", is_advanced=True, pattern=r"pe\d+_",
-              help="What the internal names of your events begin with; empty: pe, the Hub ID and _"),
-        Field(name="client_id", label="Client ID", way="An app of your own", pattern=r"[A-Za-z0-9-]{8,64}",
-              help="Instead of a private app: developer account → your app → Auth"),
-        Field(name="client_secret", label="Client secret", way="An app of your own",
+        Field(name="access_token", label=_("Private app access token"), way=_("A private app"), secret=True,
+              required=True, pattern=r"[A-Za-z0-9_-]{20,512}",
+              example="pat-na1-00000000-0000-4000-8000-000000000000",
+              help=_("Settings → Integrations → Private apps → your app → Auth; its scopes: "
+                     "analytics.behavioral_events.send, crm.objects.contacts.read and .write")),
+        Field(name="portal_id", label=_("Hub ID"), required=True, pattern=r"\d{4,12}", example="12345678",
+              help=_("The number in the account menu, and in the address of HubSpot")),
+        Field(name="event_prefix", label=_("Event prefix"), is_advanced=True, pattern=r"pe\d+_",
+              help=_("What the internal names of your events begin with; empty: pe, the Hub ID and _")),
+        Field(name="client_id", label=_("Client ID"), way=_("An app of your own"), pattern=r"[A-Za-z0-9-]{8,64}",
+              help=_("Instead of a private app: developer account → your app → Auth")),
+        Field(name="client_secret", label=_("Client secret"), way=_("An app of your own"),
               secret=True, pattern=r"[A-Za-z0-9-]{8,128}",
-              help="Beside the client ID"),
-        Field(name="refresh_token", label="Refresh token", way="An app of your own", secret=True, pattern=r"\S{8,1024}",
-              help="What HubSpot answered when the app was installed"),
-        Field(name="event_properties", label="Event properties", multiline=True, default=PROPERTIES,
+              help=_("Beside the client ID")),
+        Field(name="refresh_token", label=_("Refresh token"), way=_("An app of your own"), secret=True,
+              pattern=r"\S{8,1024}",
+              help=_("What HubSpot answered when the app was installed")),
+        Field(name="event_properties", label=_("Event properties"), multiline=True, default=PROPERTIES,
               pattern=r"\s*([a-z][a-z0-9_]{0,49}([\s,]+|$))*",
-              help="Internal names of the properties defined on your events, such as order_id or plan; others are not "
-                   "sent. The hs_ ones are HubSpot's own; define value and currency, or take them out"),
-        Field(name="upsert_contacts", label="Contacts", default="on",
-              choices=(("on", "Create or update the contact before its event"), ("off", "Send the events only")),
-              help="Off: events find existing contacts only"),
-        Field(name="crm_ids", label="crmId is", default="hubspot",
-              choices=(("hubspot", "HubSpot's record ID of the contact"), ("other", "the ID in another CRM")),
-              help="A record ID comes before the e-mail address when HubSpot looks for the contact"),
-        Field(name="legal_basis", label="Legal basis", is_advanced=True, pattern=r"[^\r\n]{1,200}",
-              help="Written to contacts with marketing consent (hs_legal_basis), as HubSpot lists it, such as Freely "
-                   "given consent from contact"),
-        Field(name="api_version", label="API version", pattern=r"v3|20\d\d-(03|09)", default=VERSION,
-              help="v3, or a dated one such as 2026-09"),
+              help=_("Internal names of the properties defined on your events, such as order_id or plan; others are "
+                     "not sent. The hs_ ones are HubSpot's own; define value and currency, or take them out")),
+        Field(name="upsert_contacts", label=_("Contacts"), default="on",
+              choices=(("on", _("Create or update the contact before its event")), ("off", _("Send the events only"))),
+              help=_("Off: events find existing contacts only")),
+        Field(name="crm_ids", label=_("crmId is"), default="hubspot",
+              choices=(("hubspot", _("HubSpot's record ID of the contact")), ("other", _("the ID in another CRM"))),
+              help=_("A record ID comes before the e-mail address when HubSpot looks for the contact")),
+        Field(name="legal_basis", label=_("Legal basis"), is_advanced=True, pattern=r"[^\r\n]{1,200}",
+              help=_("Written to contacts with marketing consent (hs_legal_basis), as HubSpot lists it, such as Freely "
+                     "given consent from contact")),
+        Field(name="api_version", label=_("API version"), pattern=r"v3|20\d\d-(03|09)", default=VERSION,
+              help=_("v3, or a dated one such as 2026-09")),
     )  # fmt: skip
 
     def native_name(self, event: str) -> str:
@@ -118,7 +122,8 @@ class HubSpot(base.Platform):
 
     def problems(self, config: Config) -> dict[str, str]:
         found = super().problems(config)
-        return _oauth.problems(config, found, "Enter a private app's token, or client ID, secret and refresh token.")
+        lasting = gettext("Enter a private app's token, or client ID, secret and refresh token.")
+        return _oauth.problems(config, found, lasting)
 
     def build(self, items: Sequence[Item], config: Config, now: datetime) -> Built:
         settings = _Settings(

@@ -13,6 +13,8 @@ from typing import Any
 from urllib.parse import quote
 
 import msgspec
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from destinations.masking import masked
 from destinations.platforms import _oauth, _reading, base, identity
@@ -101,9 +103,9 @@ class LinkedIn(base.Platform):
     max_age = MAX_AGE
     requests_per_minute = 600
     native_id = NativeId(
-        label="Conversion rule",
+        label=_("Conversion rule"),
         pattern=r"(urn:lla:llaPartnerConversion:)?\d{4,15}",
-        help="Campaign Manager → Measurement → Conversion tracking; its source must be the Conversions API",
+        help=_("Campaign Manager → Measurement → Conversion tracking; its source must be the Conversions API"),
         example="10000001",
     )
     docs_url = "https://learn.microsoft.com/linkedin/marketing/integrations/ads-reporting/conversions-api"
@@ -117,31 +119,34 @@ class LinkedIn(base.Platform):
     list_needs = ("ad_account_id",)
     oauth = RefreshTokenGrant("LinkedIn", TOKEN_URL)
     fields = (
-        Field(name="access_token", label="Conversions API token", way="A token", secret=True, required=True,
+        Field(name="access_token", label=_("Conversions API token"), way=_("A token"), secret=True, required=True,
               pattern=r"[A-Za-z0-9_-]{60,2048}",
               example="AQ-an-example-token-that-opens-only-the-sandbox-and-nothing-else-at-all",
-              help="Campaign Manager → Data → Signals manager → Direct API → Generate token"),
-        Field(name="client_id", label="App client ID", way="An app of your own", pattern=r"[A-Za-z0-9]{8,32}",
-              help="Of an app of your own with access to the Conversions API: LinkedIn Developers → My apps → Auth"),
-        Field(name="client_secret", label="App client secret", way="An app of your own",
-              secret=True, pattern=r"\S{8,128}", help="Beside it"),
-        Field(name="refresh_token", label="Refresh token", way="An app of your own",
+              help=_("Campaign Manager → Data → Signals manager → Direct API → Generate token")),
+        Field(name="client_id", label=_("App client ID"), way=_("An app of your own"), pattern=r"[A-Za-z0-9]{8,32}",
+              help=_("Of an app of your own with access to the Conversions API: LinkedIn Developers → My apps → Auth")),
+        Field(name="client_secret", label=_("App client secret"), way=_("An app of your own"),
+              secret=True, pattern=r"\S{8,128}", help=_("Beside it")),
+        Field(name="refresh_token", label=_("Refresh token"), way=_("An app of your own"),
               secret=True, pattern=r"[A-Za-z0-9_-]{20,2048}",
-              help="Made with the scopes rw_conversions and r_ads; LinkedIn lets it live for a year"),
-        Field(name="ad_account_id", label="Ad account", pattern=r"(urn:li:sponsoredAccount:)?\d{5,12}",
+              help=_("Made with the scopes rw_conversions and r_ads; LinkedIn lets it live for a year")),
+        Field(name="ad_account_id", label=_("Ad account"), pattern=r"(urn:li:sponsoredAccount:)?\d{5,12}",
               example="512345678",
-              help="The number in the address of Campaign Manager: to check the connection and to pick rules by name"),
-        Field(name="api_version", label="LinkedIn-Version", pattern=r"20\d{2}(0[1-9]|1[0-2])(\.\d{2})?",
-              default=VERSION, help="Year and month, such as 202609; each lives for a year"),
+              help=_("The number in the address of Campaign Manager: to check the connection and "
+                     "to pick rules by name")),
+        Field(name="api_version", label=_("LinkedIn-Version"), pattern=r"20\d{2}(0[1-9]|1[0-2])(\.\d{2})?",
+              default=VERSION, help=_("Year and month, such as 202609; each lives for a year")),
         # The vendor's examples all carry plain names; the hashed fields are new, and an unknown field refuses a batch.
-        Field(name="names", label="First and last names", default="plain",
-              choices=(("plain", "As they are"), ("hashed", "Hashed (version 202609 and newer)"), ("off", "Not sent")),
-              help="LinkedIn documents names as plain text; newer versions are said to take them hashed too"),
+        Field(name="names", label=_("First and last names"), default="plain",
+              choices=(("plain", _("As they are")), ("hashed", _("Hashed (version 202609 and newer)")),
+                       ("off", _("Not sent"))),
+              help=_("LinkedIn documents names as plain text; newer versions are said to take them hashed too")),
     )  # fmt: skip
 
     def problems(self, config: Config) -> dict[str, str]:
         """The lasting token, or the three values of an app."""
-        return _oauth.problems(config, super().problems(config), "Enter a Conversions API token, or an app's values.")
+        lasting = gettext("Enter a Conversions API token, or an app's values.")
+        return _oauth.problems(config, super().problems(config), lasting)
 
     def build(self, items: Sequence[Item], config: Config, now: datetime) -> Built:
         version = config.get("api_version") or VERSION
@@ -257,7 +262,7 @@ def _finder(config: Config, start: str, count: int) -> Request | None:
 
 def _rule_label(rule: dict[str, Any]) -> str:
     name = _reading.text(rule.get("name"))
-    return f"{name} (switched off)" if rule.get("enabled") is False else name
+    return gettext("%(name)s (switched off)") % {"name": name} if rule.get("enabled") is False else name
 
 
 def _accepted(status: int, answer: dict[str, Any], count: int) -> list[Outcome]:

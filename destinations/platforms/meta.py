@@ -10,6 +10,8 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import msgspec
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
 
 from destinations.masking import masked
 from destinations.platforms import _reading, base, identity
@@ -97,27 +99,31 @@ class Meta(base.Platform):
         source="https://developers.facebook.com/docs/graph-api/changelog",
     )  # fmt: skip
     test_mode = base.TestMode(
-        how="It shows up in Events Manager → Test events; Meta uses it like a real one, so send made-up people.",
+        how=_("It shows up in Events Manager → Test events; Meta uses it like a real one, so send made-up people."),
         needs="test_event_code",
     )
     fields = (
-        Field(name="pixel_id", label="Pixel / Dataset ID", required=True, pattern=r"\d{10,20}",
-              example="1234567890123456", help="Events Manager → Data sources → your dataset → Settings"),
-        Field(name="access_token", label="Conversions API access token", secret=True, required=True,
+        Field(name="pixel_id", label=_("Pixel / Dataset ID"), required=True, pattern=r"\d{10,20}",
+              example="1234567890123456", help=_("Events Manager → Data sources → your dataset → Settings")),
+        Field(name="access_token", label=_("Conversions API access token"), secret=True, required=True,
               pattern=r"[A-Za-z0-9_-]{40,1024}",
               example="EAA-an-example-token-that-opens-only-the-sandbox",
-              help="Events Manager → your dataset → Settings → Conversions API → Generate access token"),
-        Field(name="app_secret", label="App secret", is_advanced=True, secret=True, pattern=r"[0-9a-f]{32}",
-              help="App dashboard → Settings → Basic; only when the app requires appsecret_proof"),
-        Field(name="test_event_code", label="Test event code", pattern=r"[A-Za-z0-9]{4,32}",
-              help="Events Manager → Test events. Test events count like real ones: remove it afterwards"),
-        Field(name="api_version", label="Graph version", pattern=r"v\d{2}\.0", default=VERSION, help="Such as v26.0"),
-        Field(name="ldu_mode", label="Limited Data Use", default="off", help="For US state privacy laws",
-              choices=(("off", "Off"), ("geo", "On, Meta finds country and state"), ("us", "On, in the United States"),
-                       *((state, f"On, in {state[3:].upper()}") for state in US_STATES))),
-        Field(name="default_action_source", label="Action source", default="website",
-              help="For events that came without a page and a browser", choices=tuple((name, name.replace("_", " "))
-              for name in ("website", "email", "phone_call", "chat", "physical_store", "system_generated", "other"))),
+              help=_("Events Manager → your dataset → Settings → Conversions API → Generate access token")),
+        Field(name="app_secret", label=_("App secret"), is_advanced=True, secret=True, pattern=r"[0-9a-f]{32}",
+              help=_("App dashboard → Settings → Basic; only when the app requires appsecret_proof")),
+        Field(name="test_event_code", label=_("Test event code"), pattern=r"[A-Za-z0-9]{4,32}",
+              help=_("Events Manager → Test events. Test events count like real ones: remove it afterwards")),
+        Field(name="api_version", label=_("Graph version"), pattern=r"v\d{2}\.0", default=VERSION,
+              help=_("Such as v26.0")),
+        Field(name="ldu_mode", label=_("Limited Data Use"), default="off", help=_("For US state privacy laws"),
+              choices=(("off", _("Off")), ("geo", _("On, Meta finds country and state")),
+                       ("us", _("On, in the United States")),
+                       *((one, format_lazy(_("On, in {state}"), state=one[3:].upper())) for one in US_STATES))),
+        Field(name="default_action_source", label=_("Action source"), default="website",
+              help=_("For events that came without a page and a browser"),
+              choices=(("website", _("website")), ("email", _("email")), ("phone_call", _("phone call")),
+                       ("chat", _("chat")), ("physical_store", _("physical store")),
+                       ("system_generated", _("system generated")), ("other", _("other")))),
     )  # fmt: skip
 
     def build(self, items: Sequence[Item], config: Config, now: datetime) -> Built:

@@ -13,6 +13,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from destinations.masking import masked
 from destinations.platforms import _microsoft_offline as offline
@@ -76,36 +78,37 @@ class Microsoft(base.Platform):
     oauth = offline.MicrosoftOAuth()
     lists_names = True
     fields = (
-        Field(name="uet_tag_id", label="UET tag ID", way="Conversions API",
+        Field(name="uet_tag_id", label=_("UET tag ID"), way=_("Conversions API"),
               required=True, pattern=r"[0-9]{6,12}", example="187012345",
-              help="Conversions → UET tag; the tag must have a conversion goal, or nothing is reported"),
-        Field(name="capi_token", label="Conversions API token", way="Conversions API",
+              help=_("Conversions → UET tag; the tag must have a conversion goal, or nothing is reported")),
+        Field(name="capi_token", label=_("Conversions API token"), way=_("Conversions API"),
               secret=True, required=True, pattern=r"\S{8,4096}",
               example="an-example-token-that-opens-only-the-sandbox",
-              help="UET tag → Set up tagging → Use Conversions API → copy the token. Not offered? Ask the account "
-                   "manager at Microsoft"),
-        Field(name="default_consent", label="Ad storage consent", is_advanced=True,
-              choices=(("G", "Granted"), ("D", "Denied")),
-              help="Sent as adStorageConsent with events that do not say themselves"),
-        Field(name="api", label="API", is_advanced=False,
-              default="capi", help="Offline conversions match clicks of the last 90 days to "
-              "offline conversion goals, whose names the events must have; they need the values below instead",
-              choices=(("capi", "Conversions API (UET tag)"), ("offline", "Offline conversions"))),
-        Field(name="developer_token", label="Developer token", way="Offline conversions",
+              help=_("UET tag → Set up tagging → Use Conversions API → copy the token. Not offered? Ask the account "
+                     "manager at Microsoft")),
+        Field(name="default_consent", label=_("Ad storage consent"), is_advanced=True,
+              choices=(("G", _("Granted")), ("D", _("Denied"))),
+              help=_("Sent as adStorageConsent with events that do not say themselves")),
+        Field(name="api", label=_("API"), is_advanced=False, default="capi",
+              help=_("Offline conversions match clicks of the last 90 days to offline conversion goals, whose names "
+                     "the events must have; they need the values below instead"),
+              choices=(("capi", _("Conversions API (UET tag)")), ("offline", _("Offline conversions")))),
+        Field(name="developer_token", label=_("Developer token"), way=_("Offline conversions"),
               secret=True, pattern=r"[A-Za-z0-9]{10,64}",
-              help="For offline conversions: developers.ads.microsoft.com → Account"),
-        Field(name="customer_id", label="Customer ID", way="Offline conversions", pattern=r"\d{1,18}",
-              help="For offline conversions: cid= in the address of Microsoft Advertising"),
-        Field(name="account_id", label="Account ID", way="Offline conversions", pattern=r"\d{1,18}",
-              help="For offline conversions: aid= in the address of Microsoft Advertising"),
-        Field(name="client_id", label="OAuth app: client ID", way="Offline conversions", pattern=r"[0-9a-fA-F-]{32,36}",
-              help="For offline conversions: Azure portal → App registrations → your app → Application (client) ID"),
-        Field(name="client_secret", label="OAuth app: client secret", way="Offline conversions",
+              help=_("For offline conversions: developers.ads.microsoft.com → Account")),
+        Field(name="customer_id", label=_("Customer ID"), way=_("Offline conversions"), pattern=r"\d{1,18}",
+              help=_("For offline conversions: cid= in the address of Microsoft Advertising")),
+        Field(name="account_id", label=_("Account ID"), way=_("Offline conversions"), pattern=r"\d{1,18}",
+              help=_("For offline conversions: aid= in the address of Microsoft Advertising")),
+        Field(name="client_id", label=_("OAuth app: client ID"), way=_("Offline conversions"),
+              pattern=r"[0-9a-fA-F-]{32,36}",
+              help=_("For offline conversions: Azure portal → App registrations → your app → Application (client) ID")),
+        Field(name="client_secret", label=_("OAuth app: client secret"), way=_("Offline conversions"),
               secret=True, pattern=r"\S{8,256}",
-              help="Azure portal → your app → Certificates & secrets; a public app has none"),
-        Field(name="refresh_token", label="Refresh token", way="Offline conversions",
+              help=_("Azure portal → your app → Certificates & secrets; a public app has none")),
+        Field(name="refresh_token", label=_("Refresh token"), way=_("Offline conversions"),
               secret=True, pattern=r"\S{20,8192}",
-              help="For offline conversions: sign in to your app once with the scope msads.manage offline_access"),
+              help=_("For offline conversions: sign in to your app once with the scope msads.manage offline_access")),
     )  # fmt: skip
 
     def problems(self, config: Config) -> dict[str, str]:
@@ -117,7 +120,7 @@ class Microsoft(base.Platform):
             if not config.get(name):
                 found.pop(name, None)
         missing = [name for name in OFFLINE_FIELDS if not config.get(name)]
-        return found | dict.fromkeys(missing, "This is required for offline conversions.")
+        return found | dict.fromkeys(missing, gettext("This is required for offline conversions."))
 
     def build(self, items: Sequence[Item], config: Config, now: datetime) -> Built:
         is_offline = config.get("api") == "offline"

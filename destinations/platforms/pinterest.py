@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
+from django.utils.translation import gettext_lazy as _
 
 from destinations.masking import masked
 from destinations.platforms import _reading, base
@@ -75,22 +76,23 @@ class Pinterest(base.Platform):
     requests_per_minute = 5000
     docs_url = "https://developers.pinterest.com/docs/api/v5/events-create/"
     version = base.Version(default=VERSION, source="https://developers.pinterest.com/docs/api/v5/")
-    test_mode = base.TestMode(how="Pinterest checks the event and answers, and records nothing.")
+    test_mode = base.TestMode(how=_("Pinterest checks the event and answers, and records nothing."))
     fields = (
-        Field(name="ad_account_id", label="Ad account ID", required=True, pattern=r"\d{1,18}", example="549755885175",
-              help="Ads Manager: the number in the address, or under the account's name in the account overview"),
-        Field(name="conversion_token", label="Conversion access token", secret=True, required=True,
+        Field(name="ad_account_id", label=_("Ad account ID"), required=True, pattern=r"\d{1,18}",
+              example="549755885175",
+              help=_("Ads Manager: the number in the address, or under the account's name in the account overview")),
+        Field(name="conversion_token", label=_("Conversion access token"), secret=True, required=True,
               pattern=r"[\x21-\x7e]{1,4096}", example="pina_EXAMPLETOKENTHATOPENSONLYTHESANDBOX",
-              help="Ads Manager → Conversions → Conversions API → Set up API → Generate new token"),
-        Field(name="partner_name", label="Partner name", is_advanced=True, pattern=r"ss-[a-z0-9-]{1,60}",
-              help="Only when Pinterest gave you one, such as ss-acme"),
-        Field(name="action_source", label="Action source", default="web",
-              choices=(("web", "Web"), ("offline", "Offline")),
-              help="Where the events happened. Pinterest does not recognise an offline event that came twice"),
-        Field(name="limited_data_processing", label="Limited data processing", default="off",
-              choices=(("off", "Off"), ("on", "On")),
-              help="Sends opt_out_type LDP with every event, for US state privacy laws"),
-        Field(name="api_version", label="API version", pattern=r"v\d{1,2}", default=VERSION, help="Such as v5"),
+              help=_("Ads Manager → Conversions → Conversions API → Set up API → Generate new token")),
+        Field(name="partner_name", label=_("Partner name"), is_advanced=True, pattern=r"ss-[a-z0-9-]{1,60}",
+              help=_("Only when Pinterest gave you one, such as ss-acme")),
+        Field(name="action_source", label=_("Action source"), default="web",
+              choices=(("web", _("Web")), ("offline", _("Offline"))),
+              help=_("Where the events happened. Pinterest does not recognise an offline event that came twice")),
+        Field(name="limited_data_processing", label=_("Limited data processing"), default="off",
+              choices=(("off", _("Off")), ("on", _("On"))),
+              help=_("Sends opt_out_type LDP with every event, for US state privacy laws")),
+        Field(name="api_version", label=_("API version"), pattern=r"v\d{1,2}", default=VERSION, help=_("Such as v5")),
     )  # fmt: skip
 
     def native_name(self, event: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import msgspec
+from django.utils.translation import gettext_lazy as _
 
 from destinations.masking import masked
 from destinations.platforms import _reading, base, identity
@@ -76,21 +77,22 @@ class Quora(base.Platform):
     # "Email is mapped and sent as plaintext; Quora hashes server-side" (the design); a hash would not pass its check.
     plain_identity = frozenset(words("email phone first_name last_name city state zip country company_name"))
     fields = (
-        Field(name="account_id", label="Quora Ads account ID", required=True, pattern=r"[0-9]{5,20}",
+        Field(name="account_id", label=_("Quora Ads account ID"), required=True, pattern=r"[0-9]{5,20}",
               example="5551234567",
-              help="Ads Manager → Conversion API, or the number in the address of Ads Manager"),
-        Field(name="access_token", label="Conversion API token", secret=True, required=True,
+              help=_("Ads Manager → Conversion API, or the number in the address of Ads Manager")),
+        Field(name="access_token", label=_("Conversion API token"), secret=True, required=True,
               pattern=r"[\x21-\x7e]{1,4096}", example="an-example-token-that-opens-only-the-sandbox",
-              help="Ads Manager → Conversion API → Generate Token"),
-        Field(name="account_currency", label="Account currency", is_advanced=False, pattern=r"[A-Z]{3}", default="USD",
-              help="Quora takes amounts without a currency: those in another one are left out"),
-        Field(name="user_data", label="People's data", default="on",
-              choices=(("on", "Send: name, address, phone and e-mail in plain"), ("off", "Send only click ids")),
-              help="Quora takes it in plain only and hashes it on arrival; conversions are attributed by the click id"),
-        Field(name="clicks_only", label="Which events", default="off",
-              choices=(("off", "All"), ("on", "Only those with a Quora click id")),
-              help="An event without a click id is taken, but counts for no ad"),
-        Field(name="api_version", label="API version", pattern=r"v\d{1,2}", default=VERSION, help="Such as v0"),
+              help=_("Ads Manager → Conversion API → Generate Token")),
+        Field(name="account_currency", label=_("Account currency"), is_advanced=False, pattern=r"[A-Z]{3}",
+              default="USD", help=_("Quora takes amounts without a currency: those in another one are left out")),
+        Field(name="user_data", label=_("People's data"), default="on",
+              choices=(("on", _("Send: name, address, phone and e-mail in plain")), ("off", _("Send only click ids"))),
+              help=_("Quora takes it in plain only and hashes it on arrival; conversions are attributed "
+                     "by the click id")),
+        Field(name="clicks_only", label=_("Which events"), default="off",
+              choices=(("off", _("All")), ("on", _("Only those with a Quora click id"))),
+              help=_("An event without a click id is taken, but counts for no ad")),
+        Field(name="api_version", label=_("API version"), pattern=r"v\d{1,2}", default=VERSION, help=_("Such as v0")),
     )  # fmt: skip
 
     def native_name(self, event: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import msgspec
+from django.utils.translation import gettext_lazy as _
 
 from destinations.platforms import _reading, base, identity
 from destinations.platforms._contents import Content, contents_of, ids_of
@@ -76,33 +77,36 @@ class Reddit(base.Platform):
     docs_url = "https://ads-api.reddit.com/docs/v3/guides/programs/capi/direct-integration"
     version = base.Version(default=VERSION, source="https://ads-api.reddit.com/docs/v3/history")
     test_mode = base.TestMode(
-        how="It shows up in Events Manager → Event testing within seconds and does not count.", needs="test_id"
+        how=_("It shows up in Events Manager → Event testing within seconds and does not count."), needs="test_id"
     )
     fields = (
-        Field(name="pixel_id", label="Pixel ID", required=True, pattern=r"[at]2_[a-z0-9]{4,32}",
-              example="a2_examplepixel", help="Reddit Ads → Events Manager; the same as the id of the ad account"),
-        Field(name="conversion_access_token", label="Conversion access token", way="A token",
+        Field(name="pixel_id", label=_("Pixel ID"), required=True, pattern=r"[at]2_[a-z0-9]{4,32}",
+              example="a2_examplepixel", help=_("Reddit Ads → Events Manager; the same as the id of the ad account")),
+        Field(name="conversion_access_token", label=_("Conversion access token"), way=_("A token"),
               secret=True, required=True,
               pattern=r"[A-Za-z0-9._-]{20,4096}", example="example-token.that-opens-only.the-sandbox",
-              help="Events Manager → Conversions API → Generate access token; it does not expire. Not needed, and not "
-                   "used, when the three OAuth values below are entered"),
+              help=_("Events Manager → Conversions API → Generate access token; it does not expire. Not needed, and "
+                     "not used, when the three OAuth values below are entered")),
         # Not sent with real traffic: events that carry it are slowed down and kept out of the real data.
-        Field(name="test_id", label="Test ID", pattern=r"[A-Za-z0-9_-]{2,64}",
-              help="Events Manager → Event testing (ads.reddit.com/events-manager/testing). Only Send as test uses it"),
-        Field(name="client_id", label="OAuth client ID", way="An OAuth app", pattern=r"[A-Za-z0-9_-]{8,128}",
-              help="Reddit Ads → Developer applications → your app"),
-        Field(name="client_secret", label="OAuth client secret", way="An OAuth app",
+        Field(name="test_id", label=_("Test ID"), pattern=r"[A-Za-z0-9_-]{2,64}",
+              help=_("Events Manager → Event testing (ads.reddit.com/events-manager/testing). "
+                     "Only Send as test uses it")),
+        Field(name="client_id", label=_("OAuth client ID"), way=_("An OAuth app"), pattern=r"[A-Za-z0-9_-]{8,128}",
+              help=_("Reddit Ads → Developer applications → your app")),
+        Field(name="client_secret", label=_("OAuth client secret"), way=_("An OAuth app"),
               secret=True, pattern=r"[A-Za-z0-9_-]{8,256}",
-              help="Beside the client ID"),
-        Field(name="refresh_token", label="OAuth refresh token", way="An OAuth app",
+              help=_("Beside the client ID")),
+        Field(name="refresh_token", label=_("OAuth refresh token"), way=_("An OAuth app"),
               secret=True, pattern=r"[A-Za-z0-9._-]{16,4096}",
-              help="Of an authorization with duration=permanent and the scope adsconversions"),
-        Field(name="action_source", label="Action source", default="WEBSITE",
-              help="Where the events happen. Only website events are deduplicated against the pixel",
-              choices=(("WEBSITE", "Website"), ("APP", "App"), ("PHYSICAL_STORE", "Shop"), ("OTHER", "Other"))),
-        Field(name="ldu_mode", label="Limited Data Use", default="no_consent", help="For US state privacy laws",
-              choices=(("no_consent", "For people who refused marketing"), ("on", "For everybody"), ("off", "Off"))),
-        Field(name="api_version", label="API version", pattern=r"v\d{1,2}", default=VERSION, help="Such as v3"),
+              help=_("Of an authorization with duration=permanent and the scope adsconversions")),
+        Field(name="action_source", label=_("Action source"), default="WEBSITE",
+              help=_("Where the events happen. Only website events are deduplicated against the pixel"),
+              choices=(("WEBSITE", _("Website")), ("APP", _("App")), ("PHYSICAL_STORE", _("Shop")),
+                       ("OTHER", _("Other")))),
+        Field(name="ldu_mode", label=_("Limited Data Use"), default="no_consent", help=_("For US state privacy laws"),
+              choices=(("no_consent", _("For people who refused marketing")), ("on", _("For everybody")),
+                       ("off", _("Off")))),
+        Field(name="api_version", label=_("API version"), pattern=r"v\d{1,2}", default=VERSION, help=_("Such as v3")),
     )  # fmt: skip
 
     def problems(self, config: Config) -> dict[str, str]:

@@ -17,6 +17,7 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 
+from django.utils.translation import gettext_lazy as _
 from oauthlib.oauth2 import BackendApplicationClient
 
 from destinations.platforms import _reading, base
@@ -118,43 +119,46 @@ class Salesforce(base.Platform):
          "client_ip", "user_agent", "company_name", "company_domain", "account_name", "sales_owner"}
     )  # fmt: skip
     fields = (
-        Field(name="instance_url", label="My Domain URL", required=True, example="https://example.my.salesforce.com",
+        Field(name="instance_url", label=_("My Domain URL"), required=True, example="https://example.my.salesforce.com",
               pattern=r"https://[a-z0-9][a-z0-9-]*(--[a-z0-9]+)?(\.(sandbox|develop|scratch))?\.my\.salesforce\.com",
-              help="Setup → My Domain → Current My Domain URL, with https://"),
-        Field(name="client_id", label="Consumer key", secret=True, required=True, pattern=r"3MVG[A-Za-z0-9._]{20,}",
+              help=_("Setup → My Domain → Current My Domain URL, with https://")),
+        Field(name="client_id", label=_("Consumer key"), secret=True, required=True, pattern=r"3MVG[A-Za-z0-9._]{20,}",
               example="3MVG9example.consumer_key_that_opens_only_the_sandbox",
-              help="Setup → External Client App Manager → your app → Settings → OAuth Settings"),
-        Field(name="client_secret", label="Consumer secret", secret=True, required=True,
+              help=_("Setup → External Client App Manager → your app → Settings → OAuth Settings")),
+        Field(name="client_secret", label=_("Consumer secret"), secret=True, required=True,
               pattern=r"[A-F0-9]{32,64}|.{16,}", example="0123456789ABCDEF0123456789ABCDEF",
-              help="Beside the consumer key. Switch the client credentials flow on and name a run-as user"),
-        Field(name="refresh_token", label="Refresh token", is_advanced=True, secret=True, pattern=r"\S{20,}",
-              help="Only for an app that was authorised by a person; empty: client credentials"),
-        Field(name="external_id_field", label="External ID field", required=True, example="TrackStack_Id__c",
+              help=_("Beside the consumer key. Switch the client credentials flow on and name a run-as user")),
+        Field(name="refresh_token", label=_("Refresh token"), is_advanced=True, secret=True, pattern=r"\S{20,}",
+              help=_("Only for an app that was authorised by a person; empty: client credentials")),
+        Field(name="external_id_field", label=_("External ID field"), required=True, example="TrackStack_Id__c",
               pattern=r"[A-Za-z]\w*(__c)?",
-              help="Object Manager → Lead and Contact → a text field of one name on both, External ID and Unique"),
-        Field(name="object", label="People are", required=True, example="Lead",
-              choices=(("Lead", "Leads"), ("Contact", "Contacts")),
-              help="Whom Tasks belong to whose event writes no person (Task:…)"),
-        Field(name="event_target", label="Volume events become", required=True, example="custom_object",
-              choices=(("custom_object", "Records of TrackStack_Event__c"),
-                       ("platform_event", "Platform events TrackStack_Event__e"), ("task", "Tasks")),
-              help="Both objects have Event_Id__c (of the custom object: External ID, unique), Event_Name__c, "
-                   "Occurred_At__c, Email__c, Value__c, Currency__c, Payload__c (long text)"),
-        Field(name="task_id_field", label="Task ID field", default=records.TASK_ID, pattern=r"[A-Za-z]\w*(__c)?",
-              help="Object Manager → Activity → a text field, External ID and Unique: an event sent twice is then one "
-                   "Task. Enter none to do without"),
-        Field(name="person_key", label="People are known by", default="email", help="Value of the External ID field",
-              choices=(("email", "SHA-256 of the e-mail address, else the user id"),
-                       ("external_id", "The user id, else SHA-256 of the e-mail address"))),
-        Field(name="duplicates", label="Duplicate rules", default="respect", help="For rules that alert; what they "
-              "block stays blocked", choices=(("respect", "Refuse the person"), ("allow", "Save them nevertheless"))),
-        Field(name="assignment_rules", label="Lead assignment rules", default="on",
-              help="Salesforce applies them to every lead that is written, so an update may change its owner",
-              choices=(("on", "Apply"), ("new", "Apply to new leads only, with one more request"), ("off", "Never"))),
-        Field(name="address_format", label="Countries and states", default="text",
-              choices=(("text", "As text"), ("codes", "As ISO codes")),
-              help="Codes for orgs with state and country picklists"),
-        Field(name="api_version", label="API version", default=VERSION, pattern=r"\d{2}\.0", help="Such as 66.0"),
+              help=_("Object Manager → Lead and Contact → a text field of one name on both, External ID and Unique")),
+        Field(name="object", label=_("People are"), required=True, example="Lead",
+              choices=(("Lead", _("Leads")), ("Contact", _("Contacts"))),
+              help=_("Whom Tasks belong to whose event writes no person (Task:…)")),
+        Field(name="event_target", label=_("Volume events become"), required=True, example="custom_object",
+              choices=(("custom_object", _("Records of TrackStack_Event__c")),
+                       ("platform_event", _("Platform events TrackStack_Event__e")), ("task", _("Tasks"))),
+              help=_("Both objects have Event_Id__c (of the custom object: External ID, unique), Event_Name__c, "
+                     "Occurred_At__c, Email__c, Value__c, Currency__c, Payload__c (long text)")),
+        Field(name="task_id_field", label=_("Task ID field"), default=records.TASK_ID, pattern=r"[A-Za-z]\w*(__c)?",
+              help=_("Object Manager → Activity → a text field, External ID and Unique: an event sent twice is then "
+                     "one Task. Enter none to do without")),
+        Field(name="person_key", label=_("People are known by"), default="email",
+              help=_("Value of the External ID field"),
+              choices=(("email", _("SHA-256 of the e-mail address, else the user id")),
+                       ("external_id", _("The user id, else SHA-256 of the e-mail address")))),
+        Field(name="duplicates", label=_("Duplicate rules"), default="respect",
+              help=_("For rules that alert; what they block stays blocked"),
+              choices=(("respect", _("Refuse the person")), ("allow", _("Save them nevertheless")))),
+        Field(name="assignment_rules", label=_("Lead assignment rules"), default="on",
+              help=_("Salesforce applies them to every lead that is written, so an update may change its owner"),
+              choices=(("on", _("Apply")), ("new", _("Apply to new leads only, with one more request")),
+                       ("off", _("Never")))),
+        Field(name="address_format", label=_("Countries and states"), default="text",
+              choices=(("text", _("As text")), ("codes", _("As ISO codes"))),
+              help=_("Codes for orgs with state and country picklists")),
+        Field(name="api_version", label=_("API version"), default=VERSION, pattern=r"\d{2}\.0", help=_("Such as 66.0")),
     )  # fmt: skip
 
     def native_name(self, event: str) -> str:

@@ -11,6 +11,8 @@ from typing import Any
 from urllib.parse import quote
 
 import msgspec
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from destinations.masking import masked
 from destinations.platforms import _reading, base, identity
@@ -98,36 +100,38 @@ class Snapchat(base.Platform):
     version = base.Version(
         default=VERSION, source="https://developers.snap.com/api/marketing-api/Conversions-API/Introduction"
     )
-    test_mode = base.TestMode(how="Snapchat checks the event and shows it in Events Manager; it does not count.")
+    test_mode = base.TestMode(how=_("Snapchat checks the event and shows it in Events Manager; it does not count."))
     plain_identity = frozenset({"subscription_id"})
     url_secrets = frozenset({"access_token"})
     fields = (
-        Field(name="pixel_id", label="Snap Pixel ID", required=True, example="1ec32188-754e-4be2-8e55-c949a984a39f",
-              pattern=r"[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}", help="Ads Manager → Events Manager → your Pixel"),
-        Field(name="access_token", label="Conversions API token", secret=True, required=True,
+        Field(name="pixel_id", label=_("Snap Pixel ID"), required=True, example="1ec32188-754e-4be2-8e55-c949a984a39f",
+              pattern=r"[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}",
+              help=_("Ads Manager → Events Manager → your Pixel")),
+        Field(name="access_token", label=_("Conversions API token"), secret=True, required=True,
               pattern=r"[A-Za-z0-9._~=-]{1,4096}", example="eyJ-an-example.token-that-opens-only.the-sandbox",
-              help="Business Manager → Business details → Conversions API tokens → Generate"),
-        Field(name="test_event_code", label="Test event code", pattern=r"[A-Za-z0-9_-]{1,64}",
-              help="Events Manager → Test events. Sent with every event: remove it afterwards"),
-        Field(name="custom_slots", label="Custom slots", is_advanced=True, multiline=True,
-              help="One per line, such as Churned=CUSTOM_EVENT_4: the slot an event goes to instead of ours"),
-        Field(name="website_url", label="Website", is_advanced=True, pattern=r"https?://\S{3,2000}",
-              help="Sent as the page of events that came without one, which makes them web events; empty: they are "
-                   "OFFLINE events"),
-        Field(name="limited_data", label="Limit the use of data", default="denied",
-              choices=(("denied", "Of people who did not consent to marketing"), ("always", "Of everybody")),
-              help="Sends data_processing_options"),
-        Field(name="limited_data_value", label="Way of limiting", default="LDU",
+              help=_("Business Manager → Business details → Conversions API tokens → Generate")),
+        Field(name="test_event_code", label=_("Test event code"), pattern=r"[A-Za-z0-9_-]{1,64}",
+              help=_("Events Manager → Test events. Sent with every event: remove it afterwards")),
+        Field(name="custom_slots", label=_("Custom slots"), is_advanced=True, multiline=True,
+              help=_("One per line, such as Churned=CUSTOM_EVENT_4: the slot an event goes to instead of ours")),
+        Field(name="website_url", label=_("Website"), is_advanced=True, pattern=r"https?://\S{3,2000}",
+              help=_("Sent as the page of events that came without one, which makes them web events; empty: they are "
+                     "OFFLINE events")),
+        Field(name="limited_data", label=_("Limit the use of data"), default="denied",
+              choices=(("denied", _("Of people who did not consent to marketing")), ("always", _("Of everybody"))),
+              help=_("Sends data_processing_options")),
+        Field(name="limited_data_value", label=_("Way of limiting"), default="LDU",
               choices=(("LDU", "LDU"), ("LMU", "LMU")),
-              help="Snap's SDK and Segment send LDU, Snap's documentation shows LMU; ask your account manager"),
-        Field(name="api_version", label="API version", pattern=r"v\d{1,2}", default=VERSION, help="Such as v3"),
+              help=_("Snap's SDK and Segment send LDU, Snap's documentation shows LMU; ask your account manager")),
+        Field(name="api_version", label=_("API version"), pattern=r"v\d{1,2}", default=VERSION, help=_("Such as v3")),
     )  # fmt: skip
 
     def problems(self, config: Config) -> dict[str, str]:
         found = super().problems(config)
         bad = [line for line in _slot_lines(config) if not _SLOT.fullmatch(line)]
         if bad:
-            found["custom_slots"] = f"Custom slots: {bad[0][:80]!r} is not like Churned=CUSTOM_EVENT_4."
+            said = gettext("Custom slots: %(line)r is not like %(example)s.")
+            found["custom_slots"] = said % {"line": bad[0][:80], "example": "Churned=CUSTOM_EVENT_4"}
         return found
 
     def build(self, items: Sequence[Item], config: Config, now: datetime) -> Built:

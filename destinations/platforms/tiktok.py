@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import unquote, urlencode
 
 import msgspec
+from django.utils.translation import gettext_lazy as _
 
 from destinations.platforms import _reading, base, identity
 from destinations.platforms._contents import contents_of, ids_of
@@ -94,31 +95,32 @@ class TikTok(base.Platform):
         source="https://business-api.tiktok.com/portal/docs/report-app-web-offline-or-crm-events/v1.3",
     )
     test_mode = base.TestMode(
-        how="It shows up in Events Manager → Test events within a minute and does not count.",
+        how=_("It shows up in Events Manager → Test events within a minute and does not count."),
         needs="test_event_code",
     )
     plain_identity = frozenset({"city", "state", "country"})  # no hash is taken for them
     fields = (
-        Field(name="pixel_code", label="Pixel ID", required=True, pattern=r"[A-Z0-9]{15,25}",
+        Field(name="pixel_code", label=_("Pixel ID"), required=True, pattern=r"[A-Z0-9]{15,25}",
               example="C4EXAMPLE0PIXEL0CODE",
-              help="TikTok Ads Manager → Tools → Events → Web events → your pixel. For another source: the id of the "
-                   "CRM or offline event set, or the TikTok App ID"),
-        Field(name="access_token", label="Events API access token", secret=True, required=True,
+              help=_("TikTok Ads Manager → Tools → Events → Web events → your pixel. For another source: the id of the "
+                     "CRM or offline event set, or the TikTok App ID")),
+        Field(name="access_token", label=_("Events API access token"), secret=True, required=True,
               pattern=r"[A-Za-z0-9]{30,128}", example="exampletokenthatopensonlythesandbox00000",
-              help="Events Manager → your pixel → Settings → Generate access token; it is shown once"),
+              help=_("Events Manager → your pixel → Settings → Generate access token; it is shown once")),
         # Not sent with real traffic: TikTok keeps events that carry it out of the real data.
-        Field(name="test_event_code", label="Test event code", pattern=r"[A-Za-z0-9_-]{4,32}",
-              help="Events Manager → your pixel → Test events. Only Send as test uses it; each session has its own"),
-        Field(name="event_source", label="Event source", is_advanced=False,
-              default="web", help="Where the events happen",
-              choices=(("web", "Website"), ("crm", "CRM"), ("offline", "Offline"), ("app", "App"))),
-        Field(name="limited_data_use", label="Limited Data Use", default="no_consent",
-              help="For US state privacy laws; TikTok applies it to people who live there",
-              choices=(("no_consent", "For people who refused marketing"), ("on", "For everybody"), ("off", "Off"))),
-        Field(name="advertiser_id", label="Advertiser ID", pattern=r"\d{10,25}", example="7012345678901234567",
-              help="TikTok Ads Manager: aadvid= in the address. Only to check the connection, with a token of an app "
-                   "that may read pixels; one from Events Manager may only send"),
-        Field(name="api_version", label="API version", pattern=r"v\d\.\d", default=VERSION, help="Such as v1.3"),
+        Field(name="test_event_code", label=_("Test event code"), pattern=r"[A-Za-z0-9_-]{4,32}",
+              help=_("Events Manager → your pixel → Test events. Only Send as test uses it; each session has its own")),
+        Field(name="event_source", label=_("Event source"), is_advanced=False,
+              default="web", help=_("Where the events happen"),
+              choices=(("web", _("Website")), ("crm", _("CRM")), ("offline", _("Offline")), ("app", _("App")))),
+        Field(name="limited_data_use", label=_("Limited Data Use"), default="no_consent",
+              help=_("For US state privacy laws; TikTok applies it to people who live there"),
+              choices=(("no_consent", _("For people who refused marketing")), ("on", _("For everybody")),
+                       ("off", _("Off")))),
+        Field(name="advertiser_id", label=_("Advertiser ID"), pattern=r"\d{10,25}", example="7012345678901234567",
+              help=_("TikTok Ads Manager: aadvid= in the address. Only to check the connection, with a token of an app "
+                     "that may read pixels; one from Events Manager may only send")),
+        Field(name="api_version", label=_("API version"), pattern=r"v\d\.\d", default=VERSION, help=_("Such as v1.3")),
     )  # fmt: skip
 
     def build(self, items: Sequence[Item], config: Config, now: datetime) -> Built:

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 import msgspec
+from django.utils.translation import gettext_lazy as _
 
 from destinations.masking import masked
 from destinations.platforms import _reading, _rows, base
@@ -68,18 +69,18 @@ class Tinybird(base.Platform):
     plain_identity = _rows.PLAIN_IDENTITY
     ddl = DDL
     fields = (
-        Field(name="api_host", label="API host", required=True, example="https://api.us-east.tinybird.co",
+        Field(name="api_host", label=_("API host"), required=True, example="https://api.us-east.tinybird.co",
               pattern=r"https://api\.([a-z0-9-]+\.)*tinybird\.co/?|http://localhost:7181/?",
-              help="The API host of the workspace's region: Tinybird → Tokens, or the address of your workspace"),
-        Field(name="token", label="Token", secret=True, required=True, pattern=r"p\.[A-Za-z0-9._-]+",
+              help=_("The API host of the workspace's region: Tinybird → Tokens, or the address of your workspace")),
+        Field(name="token", label=_("Token"), secret=True, required=True, pattern=r"p\.[A-Za-z0-9._-]+",
               example="p.eyJ1IjogImV4YW1wbGUiLCAiaWQiOiAiZXhhbXBsZSJ9.opens-only-the-sandbox",
-              help="Tinybird → Tokens: one with the scope DATASOURCE:APPEND on the data source"),
-        Field(name="data_source", label="Data source", required=True, example="trackstack_events",
+              help=_("Tinybird → Tokens: one with the scope DATASOURCE:APPEND on the data source")),
+        Field(name="data_source", label=_("Data source"), required=True, example="trackstack_events",
               pattern=r"[A-Za-z_][A-Za-z0-9_]*",
-              help="Deploy it first; its definition stands in docs/platforms/tinybird.md"),
-        Field(name="wait", label="Wait until rows are written", default="true",
-              choices=(("true", "Yes: errors come back"), ("false", "No: faster, and errors are lost")),
-              help="Whether Tinybird answers once the rows are in the database, or before"),
+              help=_("Deploy it first; its definition stands in docs/platforms/tinybird.md")),
+        Field(name="wait", label=_("Wait until rows are written"), default="true",
+              choices=(("true", _("Yes: errors come back")), ("false", _("No: faster, and errors are lost"))),
+              help=_("Whether Tinybird answers once the rows are in the database, or before")),
     )  # fmt: skip
 
     def build(self, items: Sequence[Item], config: Config, now: datetime) -> Built:

@@ -10,6 +10,8 @@ from typing import Any
 from urllib.parse import quote
 
 import msgspec
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from destinations.platforms import _reading, base
 from destinations.platforms._names import NAMES, snake
@@ -34,16 +36,16 @@ class Webhook(base.Platform):
     batch_limit = 1
     docs_url = "https://www.standardwebhooks.com/"
     fields = (
-        Field(name="url", label="Address", required=True, example="https://hooks.example.com/trackstack",
-              help="Where the events are posted; https, except on this host",
+        Field(name="url", label=_("Address"), required=True, example="https://hooks.example.com/trackstack",
+              help=_("Where the events are posted; https, except on this host"),
               pattern=r"https://[^\s/?#@]+([/?#]\S*)?|http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?([/?#]\S*)?"),
-        Field(name="secret", label="Signing secret", secret=True, required=True,
+        Field(name="secret", label=_("Signing secret"), secret=True, required=True,
               example="whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
               pattern=r"whsec_[A-Za-z0-9+/=]{32,88}(\s+whsec_[A-Za-z0-9+/=]{32,88})?",
-              help="whsec_ and 24 to 64 random bytes in base64; to rotate it, enter the new and the old one, "
-                   "with a space between"),
-        Field(name="headers", label="More headers", is_advanced=True, secret=True, multiline=True,
-              help="One per line, as Name: value; Host, Content-* and webhook-* are ours"),
+              help=_("whsec_ and 24 to 64 random bytes in base64; to rotate it, enter the new and the old one, "
+                     "with a space between")),
+        Field(name="headers", label=_("More headers"), is_advanced=True, secret=True, multiline=True,
+              help=_("One per line, as Name: value; Host, Content-* and webhook-* are ours")),
     )  # fmt: skip
 
     def native_name(self, event: str) -> str:
@@ -52,10 +54,11 @@ class Webhook(base.Platform):
     def problems(self, config: Config) -> dict[str, str]:
         found = super().problems(config)
         if "secret" not in found and len(keys_of(config.get("secret", ""))) != len(config.get("secret", "").split()):
-            found["secret"] = "Signing secret is not base64 after whsec_."  # noqa: S105
+            found["secret"] = gettext("Signing secret is not base64 after whsec_.")
         bad = [line for line in config.get("headers", "").splitlines() if line.strip() and not _header(line)]
         if bad:
-            found["headers"] = f"More headers: line {bad[0].split(':')[0]!r} is no header, or one that is ours."
+            said = gettext("More headers: line %(line)r is no header, or one that is ours.")
+            found["headers"] = said % {"line": bad[0].split(":")[0]}
         return found
 
     def build(self, items: Sequence[Item], config: Config, now: datetime) -> Built:

@@ -16,6 +16,8 @@ from typing import Any
 from urllib.parse import quote
 
 import msgspec
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from oauthlib.oauth1 import Client
 
 from destinations.masking import masked
@@ -109,36 +111,38 @@ class X(base.Platform):
     max_body_bytes = 8 * 1024 * 1024  # ours: the vendor documents none
     events_per_minute = 4000  # 60,000 per account and 15 minutes
     native_id = NativeId(
-        label="Event ID",
+        label=_("Event ID"),
         pattern=r"tw-[a-z0-9]+-[a-z0-9]+|[a-z0-9]{4,12}",
-        help="Events Manager → the event → ID, such as tw-o8z6j-o87ne or o87ne; an event of the pixel entered above",
+        help=_("Events Manager → the event → ID, such as tw-o8z6j-o87ne or o87ne; an event of the pixel entered above"),
         example="tw-o8z6j-o87ne",
     )
     docs_url = "https://docs.x.com/x-ads-api/measurement/web-conversions"
     version = base.Version(default=VERSION, source="https://docs.x.com/x-ads-api/fundamentals/versioning")
     list_needs = (*OAUTH_FIELDS, "account_id")
     fields = (
-        Field(name="pixel_id", label="Pixel ID", required=True, pattern=r"[a-z0-9]{4,12}", example="o8z6j",
-              help="Ads Manager → Tools → Events Manager → the ID of the X pixel event source"),
-        Field(name="pixel_token", label="Conversion API access token", way="A token", secret=True, required=True,
+        Field(name="pixel_id", label=_("Pixel ID"), required=True, pattern=r"[a-z0-9]{4,12}", example="o8z6j",
+              help=_("Ads Manager → Tools → Events Manager → the ID of the X pixel event source")),
+        Field(name="pixel_token", label=_("Conversion API access token"), way=_("A token"), secret=True, required=True,
               pattern=r"\S{8,4096}", example="an-example-token-that-opens-only-the-sandbox",
-              help="Events Manager → Install Pixel → Manual → Conversion API → Generate access token. Not needed, and "
-                   "not used, when the four OAuth keys below are entered"),
-        Field(name="consumer_key", label="API key", way="OAuth 1.0a keys", secret=True, pattern=r"[A-Za-z0-9]{20,}",
-              help="X developer console → your app → Keys and tokens; only to sign with OAuth 1.0a"),
-        Field(name="consumer_secret", label="API key secret", way="OAuth 1.0a keys",
+              help=_("Events Manager → Install Pixel → Manual → Conversion API → Generate access token. Not needed, "
+                     "and not used, when the four OAuth keys below are entered")),
+        Field(name="consumer_key", label=_("API key"), way=_("OAuth 1.0a keys"), secret=True,
+              pattern=r"[A-Za-z0-9]{20,}",
+              help=_("X developer console → your app → Keys and tokens; only to sign with OAuth 1.0a")),
+        Field(name="consumer_secret", label=_("API key secret"), way=_("OAuth 1.0a keys"),
               secret=True, pattern=r"[A-Za-z0-9]{20,}",
-              help="Beside the API key"),
-        Field(name="access_token", label="Access token", way="OAuth 1.0a keys",
+              help=_("Beside the API key")),
+        Field(name="access_token", label=_("Access token"), way=_("OAuth 1.0a keys"),
               secret=True, pattern=r"[A-Za-z0-9-]{20,}",
-              help="Beside the API key; of a user who is AD_MANAGER or ACCOUNT_ADMIN of the ad account"),
-        Field(name="access_token_secret", label="Access token secret", way="OAuth 1.0a keys",
+              help=_("Beside the API key; of a user who is AD_MANAGER or ACCOUNT_ADMIN of the ad account")),
+        Field(name="access_token_secret", label=_("Access token secret"), way=_("OAuth 1.0a keys"),
               secret=True, pattern=r"[A-Za-z0-9]{20,}",
-              help="Beside the access token"),
-        Field(name="account_id", label="Ad account ID", pattern=r"[a-z0-9]{5,16}", example="18ce54d4x5t",
-              help="The part of Ads Manager's address behind ads.x.com/campaign_form/; with the four keys, to pick "
-                   "events by name"),
-        Field(name="api_version", label="Ads API version", pattern=r"\d{1,3}", default=VERSION, help="Such as 12"),
+              help=_("Beside the access token")),
+        Field(name="account_id", label=_("Ad account ID"), pattern=r"[a-z0-9]{5,16}", example="18ce54d4x5t",
+              help=_("The part of Ads Manager's address behind ads.x.com/campaign_form/; with the four keys, to pick "
+                     "events by name")),
+        Field(name="api_version", label=_("Ads API version"), pattern=r"\d{1,3}", default=VERSION,
+              help=_("Such as 12")),
     )  # fmt: skip
 
     def problems(self, config: Config) -> dict[str, str]:
@@ -148,7 +152,7 @@ class X(base.Platform):
         if not missing and not config.get("pixel_token"):
             found.pop("pixel_token", None)
         elif missing and len(missing) < len(OAUTH_FIELDS):
-            found |= dict.fromkeys(missing, "To sign with OAuth, all four keys are needed.")
+            found |= dict.fromkeys(missing, gettext("To sign with OAuth, all four keys are needed."))
         return found
 
     def build(self, items: Sequence[Item], config: Config, now: datetime) -> Built:

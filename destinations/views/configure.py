@@ -11,6 +11,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_http_methods
@@ -160,7 +161,7 @@ def _common(form: DestinationForm) -> dict[str, Any]:
     }
 
 
-def _readable(destination: Destination) -> list[tuple[str, str | bool]]:
+def _readable(destination: Destination) -> list[tuple[str | Promise, str | bool]]:
     """The stored fields for those who may look only. Of secrets no more than that they are set."""
     config = destination.config
     return [

@@ -40,7 +40,7 @@ def look_at_field(request: HttpRequest, platform_key: str, name: str) -> HttpRes
     value = request.POST.get(PREFIX + name, "").replace("\r\n", "\n").strip()
     # Empty is said on saving: another credential may stand in for it, or it is stored and write-only.
     context = {"problem": field.problem(value) if value else "", "is_good": bool(value and field.pattern)}
-    return render(request, "destinations/_field_said.html", context | {"is_quoted": True})
+    return render(request, "destinations/_field_said.html", context)
 
 
 @require_POST

@@ -102,12 +102,13 @@ def test_a_test_that_cannot_be_sent(sandbox: None, settings: Any, tmp_path: Any)
 
 def test_a_change_is_told_and_kept() -> None:
     pixel = factories.make_destination("meta", name="Pixel")
-    config = pixel.config
+    config = pixel.config | {"test_event_code": "TEST1"}
     told = changes.update(pixel, name="Ads", config=config, is_sandbox=False, sources=[], user=None)
     assert all(one.startswith(OPEN) for one in told)
     kept = RoutingChange.objects.get(action="edited").sentences
     assert kept == [
         "Pixel is renamed Ads",
+        "Ads: Test event code empty → TEST1",
         "Ads: sandbox off",
         "Ads takes events from no source, before from every source",
     ]
@@ -124,6 +125,13 @@ def test_a_check_is_kept_as_it_was_said(monkeypatch: pytest.MonkeyPatch) -> None
     linkedin.refresh_from_db()
     assert linkedin.check_said == "It could not be checked just now, try again later: No answer within 8 s."
     assert unmarked(answer.content.decode()) == []
+
+
+def test_what_is_wrong_with_the_settings_is_kept_in_english_as_well() -> None:
+    pixel = factories.make_destination("meta", secrets={}, is_sandbox=False)
+    client_with(group="Engineer").post(reverse("destinations:check", args=[pixel.pk]))
+    pixel.refresh_from_db()
+    assert pixel.check_said == "Conversions API access token is required."
 
 
 def test_a_replay_is_kept_in_the_history_as_it_stands_in_the_code() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,12 +10,12 @@ from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client, RequestFactory
 from django.urls import reverse
-from django.utils import translation
+from django.utils import timezone, translation
 
 from destinations.models import Destination, Hold
 from events.models import ApiKey, RejectedEvent, Source
-from routing import api, history, matrix, matrix_html, snapshot, toasts, toggles
-from routing.models import Draft, RoutingChange
+from routing import api, drafts, history, matrix, matrix_html, publishing, snapshot, toasts, toggles
+from routing.models import Draft, DraftState, RoutingChange
 from tests import factories
 from tests.test_translation import send
 from tests.visible_text import pseudo, unmarked  # noqa: F401  (a fixture)
@@ -180,6 +181,17 @@ def test_the_configuration_api_answers_in_english(pixel: Destination, german: li
         answer = api.ConfigView.as_view()(request).render()
     assert b"this platform takes no native ids" in answer.content
     assert b"de(" not in answer.content
+
+
+def test_why_a_draft_was_not_published_is_kept_in_english(pixel: Destination, german: list[str]) -> None:
+    ada, state = User.objects.create_superuser("eve"), snapshot.load()
+    drafts.set_collecting(ada, True)
+    drafts.collect(ada, state.rules[pixel.pk], state, on={"SignUp": False})
+    now = timezone.now()
+    Draft.objects.update(state=DraftState.SCHEDULED, publish_at=now - timedelta(seconds=1), publisher=None)
+    with translation.override("de"):
+        assert publishing.publish_due() == 0
+    assert Draft.objects.get().problem == "Who scheduled it may no longer change the routing."
 
 
 def test_why_a_column_is_held_is_said_in_the_language_of_who_reads_it(pixel: Destination, german: list[str]) -> None:

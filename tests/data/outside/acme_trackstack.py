@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
+from django.utils.translation import gettext_lazy as _
 
 from destinations.platforms import base, identity
 
@@ -22,12 +23,12 @@ class Acme(base.Platform):
     fields = (
         base.Field(
             name="token",
-            label="Access token",
+            label=_("Access token"),
             secret=True,
             required=True,
             pattern=r"acme-\w{8,64}",
             example="acme-0123456789",
-            help="Acme → Settings → Tokens",
+            help=_("Acme → Settings → Tokens"),
         ),
     )
 
