@@ -8,6 +8,7 @@
   const show = document.getElementById("matrix-show");
   const words = document.querySelector("[data-filter='#matrix tr[data-find]']");
   let waiting = 0;
+  let isChosen = false; // then the address says so even of every event: what is kept may be another choice for a moment
 
   const folded = () => [...grid.tBodies].filter((stage) => stage.classList.contains("is-folded")).map((stage) => stage.id.slice("stage-".length));
 
@@ -28,7 +29,7 @@
   function filtered() {
     const address = new URL(location.href);
     for (const [name, value] of [["q", words.value.trim()], ["show", show.value]]) {
-      if (value) address.searchParams.set(name, value);
+      if (value || (name === "show" && isChosen)) address.searchParams.set(name, value);
       else address.searchParams.delete(name);
     }
     return address;
@@ -45,7 +46,7 @@
   }
 
   document.addEventListener("trackstack:fold", later);
-  show.addEventListener("change", () => { later(); tell(); });
+  show.addEventListener("change", () => { isChosen = true; later(); tell(); });
   document.addEventListener("trackstack:filter", tell);
   tellLinks();
   window.addEventListener("pagehide", () => { if (waiting) send(); });
