@@ -84,10 +84,14 @@ def parse_range(text: str, events: Mapping[str, EventRule]) -> Range | None:
 
 
 class MappingForm(forms.Form):
-    """Native name and native id of one event at one destination. Empty: the platform's own."""
+    """Native name and native id of one event at one destination. Empty: the platform's own.
 
-    native_name = forms.CharField(max_length=100, required=False)
-    native_id = forms.CharField(max_length=200, required=False)
+    It posts what it showed beside what was entered: only what its reader changed is written, and what somebody else
+    changed meanwhile is shown before it is replaced.
+    """
+
+    native_name = forms.CharField(max_length=100, required=False, show_hidden_initial=True)
+    native_id = forms.CharField(max_length=200, required=False, show_hidden_initial=True)
 
     def __init__(self, *args: Any, platform: Platform, rule: DestinationRule, event: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -122,6 +126,19 @@ class MappingForm(forms.Form):
         if self.shape is not None and (sentence := native_ids.problem_of(self.shape, native_id)):
             raise forms.ValidationError(sentence)
         return native_id
+
+    def clean(self) -> dict[str, Any]:
+        now = {name: self.initial.get(name, "") for name in self.fields}
+        shown = {name: self.data.get(self.add_initial_prefix(name), now[name]) for name in self.fields}
+        self.changed = {name: value for name, value in self.cleaned_data.items() if value != shown[name]}
+        overtaken = [name for name, value in self.changed.items() if now[name] not in (shown[name], value)]
+        # What is shown now is what the next answer is decided on.
+        self.data = self.data.copy()
+        for name in overtaken:
+            self.data[self.add_initial_prefix(name)] = now[name]
+            values = {"value": now[name] or _("empty")}
+            self.add_error(name, _("Somebody made it “%(value)s” meanwhile. Save again to replace that.") % values)
+        return self.cleaned_data
 
 
 class ImportForm(forms.Form):

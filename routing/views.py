@@ -360,11 +360,12 @@ def save(
     request: HttpRequest, state: Snapshot, destination: Destination, event: str, form: MappingForm
 ) -> HttpResponse | None:
     """None when the platform does not take what was entered; the form says why."""
-    names = {event: form.cleaned_data["native_name"]}
-    ids = {event: form.cleaned_data["native_id"]} if "native_id" in form.cleaned_data else None
+    names, ids = (
+        {event: form.changed[field]} if field in form.changed else {} for field in ("native_name", "native_id")
+    )
     try:
         if drafts.collects(request.user):
-            wanted = drafts.Wanted(native_names=names, native_ids=ids or {})
+            wanted = drafts.Wanted(native_names=names, native_ids=ids)
             return gather(request, {destination.pk: wanted}, is_refusal_raised=True)
         entry = toggles.apply(destination, native_names=names, native_ids=ids, user=request.user)  # type: ignore[arg-type]
     except toggles.ToggleError as error:

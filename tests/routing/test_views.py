@@ -396,6 +396,30 @@ def test_native_name_and_id_are_saved_and_emptied(marketer: Client, ads: Destina
     assert snapshot.load().rules[ads.pk].native_name("SignUp") == "CompleteRegistration"
 
 
+def test_a_mapping_overwrites_only_what_its_reader_changed(marketer: Client, ads: Destination) -> None:
+    toggles.apply(ads, native_names={"SignUp": "Joined"}, native_ids={"SignUp": "1234"})
+    path = f"{ads.pk}/SignUp/"
+    page = marketer.get(MATRIX + path).content.decode()
+    assert all(f'name="initial-{field}"' in page for field in ("native_name", "native_id"))
+    shown = {"initial-native_name": "Joined", "initial-native_id": "1234"}
+    toggles.apply(ads, native_ids={"SignUp": "5678"})
+
+    post(marketer, path, native_name="Registered", native_id="1234", **shown)
+    route = Route.objects.get(destination=ads, event_name="SignUp")
+    assert (route.native_name, route.native_id) == ("Registered", "5678"), "a colleague's id stays"
+
+    answer = post(marketer, path, htmx=True, native_name="Subscribed", native_id="5678", **shown)
+    html = answer.content.decode()
+    assert answer.status_code == 422
+    assert "Somebody made it “Registered” meanwhile" in html
+    assert 'name="initial-native_name" value="Registered"' in html
+    assert 'name="native_name" value="Subscribed"' in html
+    shown = {"initial-native_name": "Registered", "initial-native_id": "5678"}
+    post(marketer, path, native_name="Subscribed", native_id="5678", **shown)
+    route.refresh_from_db()
+    assert route.native_name == "Subscribed"
+
+
 def test_a_native_id_of_the_wrong_shape_is_said_at_the_field(marketer: Client, ads: Destination) -> None:
     answer = post(marketer, f"{ads.pk}/SignUp/", htmx=True, native_name="Registered", native_id="AW-12")
     assert answer.status_code == 422
