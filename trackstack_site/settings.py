@@ -77,6 +77,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "trackstack_site.ingest_bypass.IngestBypassMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "trackstack_site.fresh.FreshMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
