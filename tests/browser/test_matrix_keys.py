@@ -161,6 +161,53 @@ def test_a_range_goes_down_and_across_at_once(open_as: OpenAs) -> None:
         expect(cell).to_have_attribute("aria-checked", was)
 
 
+def test_a_range_begins_at_nothing_hidden(open_as: OpenAs) -> None:
+    page = ready(open_as())
+    first = page.get_by_role("switch", name="ContentView → Google Ads", exact=True)
+    other = page.get_by_role("switch", name="SignUp → Quora", exact=True)
+    before, was = first.get_attribute("aria-checked") or "", other.get_attribute("aria-checked") or ""
+    first.click()
+    expect(first).not_to_have_attribute("aria-checked", before)
+    page.get_by_role("searchbox").fill("signup")
+    other.click(modifiers=["Shift"])
+    expect(other).not_to_have_attribute("aria-checked", was)
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    page.get_by_role("button", name="Undo").last.click()
+    expect(other).to_have_attribute("aria-checked", was)
+    page.get_by_role("searchbox").fill("")
+    first.click()
+    expect(first).to_have_attribute("aria-checked", before)
+
+
+def test_after_an_undo_by_keyboard_the_arrows_go_on(open_as: OpenAs) -> None:
+    page = ready(open_as())
+    switch = page.get_by_role("switch", name="ContentView → Quora", exact=True)
+    before = switch.get_attribute("aria-checked") or ""
+    switch.focus()
+    page.keyboard.press("Space")
+    expect(switch).not_to_have_attribute("aria-checked", before)
+    page.get_by_role("button", name="Undo").focus()
+    page.keyboard.press("Enter")
+    expect(switch).to_have_attribute("aria-checked", before)
+    expect(switch).to_be_focused()
+    page.keyboard.press("ArrowDown")
+    expect(page.get_by_role("switch", name="HighIntentPageView → Quora", exact=True)).to_be_focused()
+
+
+def test_going_back_shows_what_was_switched(open_as: OpenAs) -> None:
+    page = ready(open_as())
+    switch = page.get_by_role("switch", name="ContentView → Quora", exact=True)
+    before = switch.get_attribute("aria-checked") or ""
+    switch.click()
+    expect(page.get_by_role("button", name="Undo")).to_be_visible()
+    name_of(page, "SignUp").click()
+    page.wait_for_url("**/events/SignUp/")
+    page.go_back()
+    assert switch.get_attribute("aria-checked") != before, "at once, not only with the next look at the server"
+    switch.click()
+    expect(switch).to_have_attribute("aria-checked", before)
+
+
 def test_a_filter_counts_and_a_stage_is_asked_about_whole(open_as: OpenAs) -> None:
     page = ready(open_as())
     expect(page.locator("#matrix-count")).to_have_text("66 events")

@@ -5,6 +5,7 @@
   const grid = document.getElementById("matrix");
   if (!grid) return;
   const PAGE_ROWS = 10;
+  const SETTLED = 100; // an answer has settled, and the toast before it is gone
   const CONTROL = "button[role]:enabled, a, button[data-fold]";
   let last = null; // the switch that was used last, where a range begins
 
@@ -13,7 +14,10 @@
   const control = (cell) => cell?.querySelector(CONTROL) ?? (cell?.querySelector("button") ? cell : null);
   const cellOf = (element) => element?.closest("#matrix td, #matrix th");
 
+  let currentId = ""; // its element may be replaced by an answer
+
   function makeCurrent(element) {
+    currentId = element.id;
     for (const other of grid.querySelectorAll("[tabindex='0']")) other.tabIndex = -1;
     element.tabIndex = 0;
   }
@@ -23,8 +27,9 @@
     const current = grid.querySelector("[tabindex='0']");
     for (const element of grid.querySelectorAll(":is(button, a, [tabindex]):not([tabindex='-1'])")) if (element !== current) element.tabIndex = -1;
     if (!current || !current.isConnected || current.offsetParent === null) {
-      const first = rows().flatMap((row) => [...row.cells]).map(control).find((element) => element);
-      if (first) first.tabIndex = 0;
+      const kept = currentId && document.getElementById(currentId);
+      const next = kept?.offsetParent ? kept : rows().flatMap((row) => [...row.cells]).map(control).find((element) => element);
+      if (next) next.tabIndex = 0;
     }
   }
 
@@ -74,13 +79,14 @@
   grid.addEventListener("click", (event) => {
     const target = event.target.closest("button[role=switch]");
     if (!target) return;
-    const from = last;
+    // One that the filter or a folded stage hides begins nothing: nobody would see what lies between.
+    const from = last && document.getElementById(last.id)?.offsetParent ? last : null;
     last = target;
     if (!event.shiftKey) return;
     // A browser would open the form's answer in a new window.
     event.preventDefault();
     event.stopPropagation();
-    if (!from || !document.getElementById(from.id)) return void document.getElementById(target.id).click();
+    if (!from) return void document.getElementById(target.id).click();
     const [a, b] = [cellOf(document.getElementById(from.id)), cellOf(target)];
     if (a === b) return;
     const wanted = document.getElementById(from.id).getAttribute("aria-checked");
@@ -139,6 +145,15 @@
     const set = formData.get("set") ?? new URL(path, location.href).searchParams.get("set") ?? "";
     const stage = document.getElementById(`stage-${set.match(/:@(.+):/)?.[1]}`) ?? grid;
     formData.set("shown", fitting(stage).length);
+  });
+
+  // Undo goes with its button; who used it by keyboard goes on in the grid.
+  document.addEventListener("htmx:afterRequest", (event) => {
+    if (!event.detail.requestConfig?.path.endsWith("/undo/")) return;
+    setTimeout(() => {
+      tidy();
+      if (document.activeElement === document.body) grid.querySelector("[tabindex='0']")?.focus({ preventScroll: true });
+    }, SETTLED);
   });
 
   // An answer settles piece by piece: once is enough for all of them.
