@@ -11,7 +11,7 @@ from routing.models import MatrixLook
 
 SHOWS = {
     "": _("Every event"),
-    "on": _("On somewhere"),
+    "on": _("On for an ad platform"),
     "changed": _("Changed from the usual"),
     "problem": _("On, but nothing is sent"),
     "draft": _("In your draft"),

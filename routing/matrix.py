@@ -42,6 +42,8 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     destination: str
     event: str
     is_always: bool
+    is_ad: bool = False
+    """At an ad platform: there each event is a choice, where others mostly take everything."""
     is_on: bool
     problem: str = ""
     """Reason code why nothing is sent although it is on: `unmapped` or `missing_native_id`."""
@@ -89,10 +91,10 @@ class Row(msgspec.Struct, frozen=True):
 
     @property
     def marks(self) -> str:
-        """What the views of the matrix go by: `on` somewhere, `changed` from the usual, `problem`."""
+        """What the views of the matrix go by: `on` for ads, `changed` from the usual, `problem`."""
         chosen = [cell for cell in self.cells if not cell.is_always]
         marks = {
-            "on": any(cell.is_on for cell in chosen),
+            "on": any(cell.is_on for cell in chosen if cell.is_ad),
             "changed": any(not cell.is_usual for cell in chosen),
             "problem": any(cell.problem for cell in chosen),
         }
@@ -157,6 +159,7 @@ def cells_of(
             destination=rule.name,
             event=name,
             is_always=rule.is_builtin,
+            is_ad=rule.kind == Kind.ADS,
             is_on=on[name],
             problem="" if carried.send or not on[name] or rule.is_builtin else carried.reason,
             reason="" if on[name] else selects(rule, name, event_rule).reason,

@@ -73,6 +73,12 @@ def test_stages_rows_and_columns_keep_the_order_of_the_taxonomy() -> None:
     assert [(cell.on, cell.total, cell.state) for cell in shown.stages[1].cells] == [(1, 2, "mixed"), (2, 2, "true")]
 
 
+def test_what_is_on_is_looked_for_where_each_event_is_a_choice() -> None:
+    crm = rule(id=3, name="CRM", kind=Kind.CRM, mode=Mode.EVERYTHING, takes_custom_events=True)
+    rows = [row for stage in build(rule(), crm).stages for row in stage.rows]
+    assert [row.event for row in rows if "on" in row.marks.split()] == ["SignUp", "Purchase"]
+
+
 @pytest.mark.parametrize(("on", "total", "state"), [(0, 3, "false"), (1, 3, "mixed"), (3, 3, "true"), (0, 0, "false")])
 def test_three_states(on: int, total: int, state: str) -> None:
     assert matrix.tri_state(on, total) == state
