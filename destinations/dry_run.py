@@ -208,18 +208,18 @@ def route_step(rule: DestinationRule, event: Accepted, decision: Decision) -> St
 
 def mapped_step(rule: DestinationRule, event: Accepted) -> Step:
     label = _("Mapped name")
-    name, native_id = rule.native_name(event.name), rule.native_ids.get(event.name, "")
+    name, native_id = rule.shown_name(rule.native_name(event.name)), rule.native_ids.get(event.name, "")
     carried = policy.carries(rule, event.name)
     if rule.is_builtin:
         return Step(label, "good", _("Same name"), _("It is kept as %(event)s.") % {"event": event.name})
     if not carried.send:
         word = _("None") if carried.reason == "unmapped" else _("Id missing")
         return Step(label, "warn", word, carried.sentence(event.name, rule), carried.reason, is_stop=True)
-    words = {"platform": rule.label, "name": name, "id": native_id}
+    words = {"destination": rule.name, "name": name, "id": native_id}
     if native_id:
-        sentence = _("%(platform)s gets it as %(name)s, with the id %(id)s.") % words
+        sentence = _("%(destination)s gets it as %(name)s, with the id %(id)s.") % words
     else:
-        sentence = _("%(platform)s gets it as %(name)s.") % words
+        sentence = _("%(destination)s gets it as %(name)s.") % words
     return Step(label, "good", name, sentence, is_name=True)
 
 

