@@ -191,8 +191,9 @@ def collect_all(user: Any, wanted: Mapping[int, Wanted], state: Snapshot) -> Dra
         # One at a time: two switches in a row must not begin a draft each.
         list(Collecting.objects.select_for_update().filter(user=user.pk))
         draft = _taking(user).select_for_update().first() or Draft.objects.create(author=user)
-        # A destination may be gone by now.
-        present = set(Destination.objects.present().filter(pk__in=list(wanted)).values_list("pk", flat=True))
+        # A destination may be gone by now. Locked in the order in which all lock them who change several: what is
+        # written here refers to them, and would wait for them in the order in which it is written.
+        present = _locked(wanted)
         replaced = []
         for pk, one in wanted.items():
             rule = state.rules[pk]
@@ -223,7 +224,9 @@ def take_back(user: Any, revision: int) -> set[int] | None:
         draft = _taking(user).select_for_update().first()
         if draft is None or draft.revision != revision or draft.undo.get("revision") != revision:
             return None
-        was = draft.undo.get("was", [])
+        # What was deleted since stays out of the draft.
+        present = _locked(pk for pk, *_rest in draft.undo.get("was", []))
+        was = [part for part in draft.undo.get("was", []) if part[0] in present]
         for pk, event, field, before in was:
             key = {"draft": draft, "destination_id": pk, "event_name": event, "field": field}
             if before is None:
@@ -234,6 +237,12 @@ def take_back(user: Any, revision: int) -> set[int] | None:
         draft.undo = {}
         draft.save(update_fields=["revision", "undo"])
     return {pk for pk, *_rest in was}
+
+
+def _locked(destinations: Iterable[int]) -> set[int]:
+    """Those of the destinations that are there, locked until the end of the transaction against their deletion."""
+    rows = Destination.objects.present().filter(pk__in=set(destinations)).order_by("pk")
+    return set(rows.select_for_update(of=("self",), no_key=True).values_list("pk", flat=True))
 
 
 def own_names(destination_id: int, events: Iterable[str]) -> dict[str, str]:

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Group, User
 from django.core.exceptions import PermissionDenied
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from destinations.models import Destination, LedgerEntry, LedgerState
@@ -240,6 +242,37 @@ def test_a_destination_that_is_deleted_takes_its_changes_along(ada: User, pixel:
     assert [section.rule.name for section in difference(draft).sections] == ["Pixel"]
     publishing.publish(draft.pk, ada)
     assert "SignUp" not in chosen(pixel)
+
+
+def test_an_undo_brings_no_deleted_destination_back(ada: User, pixel: Destination) -> None:
+    other = factories.make_destination("meta", name="Other")
+    collect(ada, other, native_names={"SignUp": "Joined"})
+    draft = collect(ada, other, native_names={"SignUp": "Registered"})
+    other.delete()
+    assert drafts.take_back(ada, draft.revision) == set()
+    assert held(draft) == []
+
+    collect(ada, pixel, native_names={"SignUp": "Joined"})
+    draft = collect(ada, pixel, native_names={"SignUp": "Registered"})
+    draft.changes.all().delete()
+    Destination.objects.filter(pk=pixel.pk).update(removed_at=timezone.now())
+    assert drafts.take_back(ada, draft.revision) == set()
+    assert held(draft) == []
+
+
+def test_destinations_are_locked_in_one_order_before_anything_refers_to_them(ada: User, pixel: Destination) -> None:
+    other = factories.make_destination("meta", name="Other")
+    wanted = {pk: drafts.Wanted(on={"SignUp": False}) for pk in (other.pk, pixel.pk)}
+    with CaptureQueriesContext(connection) as ran:
+        drafts.collect_all(ada, wanted, snapshot.current())
+    statements = [query["sql"] for query in ran.captured_queries]
+    locks = [
+        n for n, sql in enumerate(statements) if "FOR NO KEY UPDATE" in sql and '"destinations_destination"' in sql
+    ]
+    writes = [n for n, sql in enumerate(statements) if sql.startswith('INSERT INTO "routing_draftchange"')]
+    assert len(locks) == 1
+    assert "ORDER BY 1 ASC" in statements[locks[0]], "by primary key"
+    assert locks[0] < writes[0]
 
 
 # --- At a time ---------------------------------------------------------------------------------------------
