@@ -15,6 +15,7 @@ from routing.views import may
 from trackstack_site.guard import key_of
 
 MOST_COLUMNS = 4
+MOST_CHANGES = 200
 """When more than this changed, the page is read anew."""
 
 
@@ -29,7 +30,8 @@ def pulse(request: HttpRequest) -> HttpResponse:
     if seen is None or (seen == version and not is_drafted_anew):
         return HttpResponse(status=204)
     state = snapshot.current(version)
-    changes = RoutingChange.objects.filter(version__gt=seen, version__lte=version).order_by("pk")[:200]
+    newer = RoutingChange.objects.filter(version__gt=seen, version__lte=version).order_by("pk")
+    changes = list(newer[: MOST_CHANGES + 1])
     found = [change for change in changes if change.action != toggles.TEST]
     columns = {change.destination_pk for change in found}
     if is_drafted_anew:
@@ -39,6 +41,7 @@ def pulse(request: HttpRequest) -> HttpResponse:
     is_large = (
         is_other_mode
         or len(columns) > MOST_COLUMNS
+        or len(changes) > MOST_CHANGES
         or any(
             change.action not in history.ROUTING and change.action not in ("hold", "resume", "breaker", "replay")
             for change in found

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.urls import reverse
 
-from routing import snapshot, toggles
+from routing import snapshot, toggles, views_pulse
 from routing.models import Draft
 from tests import factories
 from tests.logins import client_with
@@ -42,6 +42,17 @@ def test_pulse_has_the_page_read_anew_when_much_changed() -> None:
     toggles.record_destination_change(meta, "created", ["It is created"])
     answer = client_with(group="Viewer").get(reverse("routing:pulse"), {"seen": seen})
     assert answer.headers["HX-Refresh"] == "true"
+
+
+def test_more_than_can_be_looked_through_has_the_page_read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(views_pulse, "MOST_CHANGES", 3)
+    meta, other = factories.make_destination("meta"), factories.make_destination("linkedin")
+    seen, client = snapshot.stored_version(), client_with(group="Viewer")
+    for is_on in (True, False, True):
+        toggles.apply(meta, on={"FeatureUsed": is_on})
+    assert client.get(reverse("routing:pulse"), {"seen": seen}).status_code == 200
+    toggles.apply(other, on={"FeatureUsed": True})
+    assert client.get(reverse("routing:pulse"), {"seen": seen}).headers["HX-Refresh"] == "true"
 
 
 def test_pulse_brings_what_the_same_person_collected_in_another_window() -> None:
