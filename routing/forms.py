@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy
 from destinations import native_ids
 from destinations.platforms.base import Platform
 from routing.policy import DestinationRule, EventRule, Mode
+from trackstack_site.guard import key_of
 
 MAX_CSV_BYTES = 2 * 1024 * 1024
 MAX_SET_CHARS = 10_000
@@ -37,9 +38,9 @@ def parse_set(text: str, events: Mapping[str, EventRule]) -> Asked | None:
     `12:SignUp:1` one event, `12:@acquisition:0` a stage, `12:*:1` the column, `12:=recommended` a mode.
     """
     head, _, rest = text.partition(":")
-    if not (head.isascii() and head.isdigit()) or not rest or len(text) > MAX_SET_CHARS:
+    destination_id = key_of(head)
+    if destination_id is None or not rest or len(text) > MAX_SET_CHARS:
         return None
-    destination_id = int(head)
     if rest.startswith("="):
         mode = rest[1:]
         return Asked(destination_id=destination_id, mode=mode, text=text) if mode in set(Mode) else None
@@ -77,10 +78,11 @@ def parse_range(text: str, events: Mapping[str, EventRule]) -> Range | None:
     parts = text.split(":")
     if len(parts) != 3 or len(text) > MAX_SET_CHARS or parts[2] not in ("0", "1"):
         return None
-    ids, names = parts[0].split(","), parts[1].split(",")
-    if not all(pk.isascii() and pk.isdigit() for pk in ids) or not all(name in events for name in names):
+    ids, names = [key_of(pk) for pk in parts[0].split(",")], parts[1].split(",")
+    found = [pk for pk in ids if pk is not None]
+    if len(found) != len(ids) or not all(name in events for name in names):
         return None
-    return Range(destination_ids=[int(pk) for pk in ids], names=names, is_on=parts[2] == "1", text=text)
+    return Range(destination_ids=found, names=names, is_on=parts[2] == "1", text=text)
 
 
 class MappingForm(forms.Form):

@@ -39,6 +39,7 @@ def of(user: Any) -> Look:
 def keep(user: Any, folded: Iterable[str], show: str) -> None:
     """Idempotent. Raises ValueError for what the page cannot have sent."""
     names = sorted(set(folded))
-    if show not in SHOWS or len(names) > MOST_FOLDED or any(len(name) > LONGEST_NAME for name in names):
+    is_odd = any(len(name) > LONGEST_NAME or not name.isprintable() for name in names)
+    if show not in SHOWS or len(names) > MOST_FOLDED or is_odd:
         raise ValueError("There is no such look.")
     MatrixLook.objects.update_or_create(user_id=user.pk, defaults={"folded": names, "show": show})

@@ -21,6 +21,10 @@ STAMP = "%Y-%m-%dT%H:%M:%SZ"
 """Of a time in an address."""
 
 
+EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
+"""Beyond them no zone is left to show a time in, nor a year in which a database keeps one."""
+
+
 class MomentInput(forms.DateTimeInput):
     """Shows UTC, which times.js turns into the reader's zone, and sends back with a Z."""
 
@@ -36,7 +40,10 @@ class MomentInput(forms.DateTimeInput):
             at = None
         if at is None:
             return None
-        at = at.astimezone(UTC) if at.tzinfo else at
+        try:
+            at = at.astimezone(UTC) if at.tzinfo else at
+        except OverflowError:  # the first or the last day there is, in another zone
+            return None
         return at.strftime("%Y-%m-%dT%H:%M:%S" if at.second else "%Y-%m-%dT%H:%M")
 
 
@@ -46,6 +53,12 @@ class MomentField(forms.DateTimeField):
     def __init__(self, label: str | Promise) -> None:
         """label: with {zone} where the zone is named."""
         super().__init__(label=_in_zone(label), required=False, widget=MomentInput())
+
+    def clean(self, value: Any) -> datetime | None:
+        at: datetime | None = super().clean(value)
+        if at is not None and not EARLIEST <= at <= LATEST:
+            raise forms.ValidationError(self.error_messages["invalid"], code="invalid")
+        return at
 
 
 def _labelled(label: str | Promise) -> SafeString:

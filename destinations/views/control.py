@@ -147,8 +147,9 @@ def _tell_off(request: HttpRequest, destination: Destination, *, has_skipped: bo
 
 
 def _target(address: str, request: HttpRequest) -> str:
+    # A path only: Django would look for a page of any other name.
     is_ours = url_has_allowed_host_and_scheme(address, {request.get_host()}, require_https=request.is_secure())
-    return address if is_ours else reverse("destinations:list")
+    return address if is_ours and address.startswith("/") else reverse("destinations:list")
 
 
 def _back(request: HttpRequest) -> HttpResponse:

@@ -162,6 +162,7 @@ def test_a_button_leads_back_to_its_page_and_nowhere_else() -> None:
     client, destination = client_with(group="Marketer"), factories.make_destination("meta")
     page = reverse("destinations:edit", args=[destination.pk])
     assert switch(client, destination, on="0", next=page).url == page
-    assert switch(client, destination, on="1", next="https://elsewhere.example/").url == reverse("destinations:list")
+    for odd in ("https://elsewhere.example/", "no-such-page", "//elsewhere.example/"):
+        assert switch(client, destination, on="1", next=odd).url == reverse("destinations:list"), odd
     asked = client.get(reverse("destinations:switch_off", args=[destination.pk]), {"next": "//elsewhere.example"})
     assert "elsewhere" not in asked.content.decode()

@@ -41,7 +41,13 @@ def test_a_link_shows_what_it_says_and_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    "sent", [{"show": "no such"}, {"folded": ["x" * 65]}, {"folded": [str(number) for number in range(51)]}]
+    "sent",
+    [
+        {"show": "no such"},
+        {"folded": ["x" * 65]},
+        {"folded": ["a\0b"]},
+        {"folded": [str(number) for number in range(51)]},
+    ],
 )
 def test_what_the_page_cannot_have_sent_is_refused(sent: dict[str, object]) -> None:
     assert client_with("routing.view_route").post(LOOK, sent).status_code == 400
