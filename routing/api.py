@@ -92,7 +92,12 @@ DESTINATION: dict[str, Any] = {
 DOCUMENT: dict[str, Any] = {
     "type": "object",
     "properties": {
-        "version": {"type": "integer"},
+        "version": {
+            "type": "integer",
+            "description": "What the document was written for. A document of another version that would change"
+            " something is refused with 412; leave it out of a file that is to be in force whatever was done since.",
+        },
+        "note": {"type": "string", "maxLength": config.LONGEST_NOTE, "description": "Kept in the history."},
         "destinations": {"type": "object", "additionalProperties": DESTINATION},
     },
     "required": ["destinations"],
@@ -103,8 +108,19 @@ CHANGED: dict[str, Any] = {
         "version": {"type": "integer"},
         "dry_run": {"type": "boolean"},
         "changes": {"type": "array", "items": {"type": "string"}},
+        "impact": {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "Of a dry run: what it would have meant over the last days.",
+        },
+        "confirmations": {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "Of a dry run: what is refused without `confirm`.",
+        },
     },
 }
+TRUE, FALSE = ("", "1", "true", "yes"), ("0", "false", "no")
 
 
 class ConfigView(APIView):
@@ -136,23 +152,33 @@ class ConfigView(APIView):
         tags=["Configuration"],
         request={"application/json": DOCUMENT},
         parameters=[
-            OpenApiParameter("dry_run", bool, description="Only answer what would change."),
+            OpenApiParameter("dry_run", bool, description="Only answer what would change. Also as `dry-run`."),
+            OpenApiParameter(
+                "confirm",
+                bool,
+                description="Yes, send refunds, chargebacks or churn to ad and analytics platforms where the document"
+                " says so. Without it, a document that switches them on there is refused with 422,"
+                " `confirmation_needed`.",
+            ),
             OpenApiParameter("If-Match", str, "header", description="The ETag that the document was written for."),
         ],
         responses={200: OpenApiResponse(CHANGED)},
     )
     def put(self, request: Request) -> Response:
         token: ConfigToken = request.auth
-        is_dry = request.query_params.get("dry_run", "").lower() in ("1", "true", "yes")
+        is_dry, is_confirmed = self._asked(request)
         if not (token.may_write or is_dry):
             raise Problem(403, "token_reads_only", "This token may only read; make one that may write.")
         seen = self._seen(request)
         try:
             wanted = config.read(request.data or b"")
             if is_dry:
-                said = [sentence for change in config.plan(wanted, snapshot.current()) for sentence in change.sentences]
-                return Response({"version": snapshot.current().version, "dry_run": True, "changes": said})
-            made = config.apply(wanted, seen=seen, actor=f"token {token.name}")
+                return Response(self._planned(wanted, seen))
+            made = config.apply(wanted, seen=seen, is_confirmed=is_confirmed, actor=f"token {token.name}")
+        except config.ConfirmationError as error:
+            errors = [{"path": path, "message": sentence} for path, sentence in error.errors]
+            detail = f"{errors[0]['message']} If it is, send it with ?confirm=1."
+            raise Problem(422, "confirmation_needed", detail, errors=errors) from None
         except config.ConfigError as error:
             errors = [{"path": path, "message": sentence} for path, sentence in error.errors]
             raise Problem(422, "not_applicable", errors[0]["message"], errors=errors) from None
@@ -163,6 +189,38 @@ class ConfigView(APIView):
         version = made[-1].version if made else snapshot.current().version
         said = [sentence for change in made for sentence in change.sentences]
         return Response({"version": version, "dry_run": False, "changes": said}, headers={"ETag": f'"{version}"'})
+
+    @staticmethod
+    def _planned(wanted: config.Document, seen: int | None) -> dict[str, Any]:
+        """The answer of a dry run."""
+        state = snapshot.current()
+        changes = config.plan_for(wanted, state, seen)
+        return {
+            "version": state.version,
+            "dry_run": True,
+            "changes": [sentence for change in changes for sentence in change.sentences],
+            "impact": config.effect(changes),
+            "confirmations": [sentence for change in changes for sentence in change.confirmations],
+        }
+
+    @staticmethod
+    def _asked(request: Request) -> tuple[bool, bool]:
+        """Whether it is a dry run, and whether it is confirmed.
+
+        What is misspelt is refused: it may have meant dry. Raises Problem 400.
+        """
+        found = {"dry_run": False, "confirm": False}
+        for given, values in request.query_params.lists():
+            name = given.replace("-", "_")
+            if name not in found:
+                names = ", ".join(found)
+                raise Problem(400, "unknown_parameter", f"There is no parameter {given[:40]!r}. There are: {names}.")
+            for value in values:
+                if value.lower() not in TRUE + FALSE:
+                    detail = f"{given} is true or false, not {value[:40]!r}. Nothing was changed."
+                    raise Problem(400, "unknown_value", detail)
+                found[name] |= value.lower() in TRUE
+        return found["dry_run"], found["confirm"]
 
     @staticmethod
     def _seen(request: Request) -> int | None:

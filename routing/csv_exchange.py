@@ -6,8 +6,6 @@ line; then each destination is changed through `routing.toggles`, as the screens
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Container, Iterator, Mapping
 from typing import TYPE_CHECKING
@@ -15,34 +13,27 @@ from typing import TYPE_CHECKING
 import msgspec
 from django.db import transaction
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
+from destinations import platforms
 from destinations.models import Destination
 from destinations.platforms.base import Platform
 from events.suggest import near_name
-from routing import net, snapshot, toggles
+from routing import drafts, net, snapshot, toggles
+from routing import sentences as said
+from routing.csv_table import HEADER, CsvError, Table
 from routing.models import Route, RoutingChange
+from routing.native_names import problem_of as name_problem
 from routing.policy import DestinationRule, Mode, selects
 from routing.snapshot import Snapshot
-from trackstack_site.csv_lines import BOM, line, unguarded
+from trackstack_site.csv_lines import BOM, line
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
-
-HEADER = ("stage", "event", "destination", "platform", "enabled", "native_name", "native_id", "mode")
-MAX_ERRORS = 50
+LONGEST_ID = Route._meta.get_field("native_id").max_length or 0
 
 # Spreadsheets write TRUE and FALSE in the language of their user: German, French, Spanish, Italian and Dutch ones.
 _YES = frozenset({"true", "yes", "on", "1", "wahr", "vrai", "verdadero", "vero", "waar"})
 _NO = frozenset({"false", "no", "off", "0", "falsch", "faux", "falso", "onwaar"})
-
-
-class CsvError(ValueError):
-    """The file cannot be imported; nothing was changed. `errors` are sentences that name their line."""
-
-    def __init__(self, errors: list[str]) -> None:
-        super().__init__("\n".join(errors))
-        self.errors = errors
 
 
 class DestinationChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +45,8 @@ class DestinationChange(msgspec.Struct, frozen=True, kw_only=True):
     native_names: dict[str, str]
     native_ids: dict[str, str]
     net: net.Net
+    lines: dict[str, int] = {}
+    """Event → its line in the file; empty → the line that says the mode."""
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -62,10 +55,20 @@ class Plan(msgspec.Struct, frozen=True):
     changes: list[DestinationChange]
     confirmations: list[str]
     """Sentences on events that would newly go where they normally should not: ask before importing."""
+    ignored: list[str] = []
+    """Columns of the file that are none of ours."""
 
     @property
     def sentences(self) -> list[str]:
         return [sentence for change in self.changes for sentence in change.net.sentences]
+
+    @property
+    def to_collect(self) -> dict[int, drafts.Wanted]:
+        """For a draft, by destination."""
+        return {
+            one.destination_id: drafts.Wanted(one.mode, one.on, one.native_names, one.native_ids)
+            for one in self.changes
+        }
 
 
 # --- Export ---------------------------------------------------------------------------------------
@@ -77,15 +80,17 @@ def export_lines(
     destination: str | None = None,
     events: Container[str] | None = None,
     with_bom: bool = False,
+    separator: str = ",",
 ) -> Iterator[str]:
     """The CSV line by line, each ending in CRLF (RFC 4180), in the order of the taxonomy, then of the columns.
 
     destination: the name of the only one to export; an unknown name exports the header alone.
     events: the only ones to export.
     with_bom: for a download that a spreadsheet opens, which else takes UTF-8 for a local encoding.
+    separator: a semicolon for spreadsheets of countries with a decimal comma.
     """
     state = state or snapshot.current()
-    yield (BOM if with_bom else "") + line(HEADER)
+    yield (BOM if with_bom else "") + line(HEADER, separator)
     for event_rule in state.events.values():
         event = event_rule.name
         if events is not None and event not in events:
@@ -103,7 +108,8 @@ def export_lines(
                     rule.native_name(event),
                     rule.native_ids.get(event, ""),
                     rule.mode.value,
-                )
+                ),
+                separator,
             )
 
 
@@ -130,15 +136,20 @@ def import_csv(
     actor: str = "",
     note: str = "",
     is_confirmed: bool = False,
+    seen: int | None = None,
 ) -> list[RoutingChange]:
     """Make the changes of `text` as one version, all of them or none; returns one history entry per destination.
 
-    Raises CsvError, also when something needs a confirmation and `is_confirmed` is not set.
+    seen: the routing version for which the changes, and what is to be confirmed, were shown.
+    Raises CsvError, also when something needs a confirmation and `is_confirmed` is not set; toggles.StaleError.
     """
     with transaction.atomic():
         # Locked together and in order: what is planned is what is changed, and two imports cannot wait for each other.
         held = {destination.pk: destination for destination in Destination.objects.select_for_update().order_by("pk")}
-        plan = plan_import(text, snapshot.load())
+        state = snapshot.load()
+        if seen not in (None, state.version):
+            raise toggles.StaleError(_("The routing was changed meanwhile."))
+        plan = plan_import(text, state)
         if plan.confirmations and not is_confirmed:
             raise CsvError(plan.confirmations)
         changes, group = [], toggles.Group()
@@ -166,77 +177,32 @@ class _Row(msgspec.Struct, frozen=True):
     line: int
     event: str
     is_on: bool | None
-    native_name: str
-    native_id: str
+    native_name: str | None
+    """None: not in the file, which is not the same as empty there."""
+    native_id: str | None
     mode: str
-
-
-def _line_said(line: int, sentence: str) -> str:
-    return _("Line %(number)d: %(sentence)s") % {"number": line, "sentence": sentence}
 
 
 class _Import:
     def __init__(self, state: Snapshot) -> None:
         self.state = state
         self.rules = {rule.name: rule for rule in state.rules.values()}
-        self.errors: list[str] = []
         self.rows: dict[int, dict[str, _Row]] = {}
 
-    def error(self, line: int, sentence: str) -> None:
-        self.errors.append(_line_said(line, sentence))
-
     def plan(self, text: str) -> Plan:
-        for number, cells in self._cells(text):
+        table = Table(text)
+        self.error = table.error
+        for number, cells in table.rows():
             self._read(number, cells)
-        destinations = Destination.objects.in_bulk(self.rows)
-        routes: dict[int, dict[str, Route]] = {}
-        for route in Route.objects.filter(destination__in=self.rows):
-            routes.setdefault(route.destination_id, {})[route.event_name] = route
         changes: list[DestinationChange] = []
         confirmations: list[str] = []
         for pk, rows in self.rows.items():
-            change = self._compare(self.state.rules[pk], destinations[pk].platform, routes.get(pk, {}), rows)
+            change = self._compare(self.state.rules[pk], rows)
             if change is not None:
                 changes.append(change)
                 confirmations += self._confirmations(self.state.rules[pk], change)
-        if self.errors:
-            more = len(self.errors) - MAX_ERRORS
-            rest = [_("… and %(count)d more.") % {"count": more}] if more > 0 else []
-            raise CsvError(self.errors[:MAX_ERRORS] + rest)
-        return Plan(changes, confirmations)
-
-    def _cells(self, text: str) -> Iterator[tuple[int, dict[str, str]]]:
-        """Line number and cells by column. Raises CsvError for what is not our table at all."""
-        text = text.removeprefix(BOM)
-        head = text.partition("\n")[0]
-        # Spreadsheets write semicolons where the comma is the decimal sign.
-        delimiter = ";" if ";" in head and "," not in head else ","
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-        header: list[str] | None = None
-        try:
-            for cells in reader:
-                if header is None:
-                    header = [cell.strip().lower() for cell in cells]
-                    if sorted(header) != sorted(HEADER):
-                        sentence = _("the header must be %(header)s.") % {"header": ",".join(HEADER)}
-                        raise CsvError([_line_said(1, sentence)])
-                elif not any(cell.strip() for cell in cells):
-                    continue
-                elif len(cells) != len(HEADER):
-                    sentence = ngettext(
-                        "has %(count)d cell, the header has %(wanted)d.",
-                        "has %(count)d cells, the header has %(wanted)d.",
-                        len(cells),
-                    )
-                    self.error(reader.line_num, sentence % {"count": len(cells), "wanted": len(HEADER)})
-                else:
-                    named = zip(header, cells, strict=True)
-                    yield reader.line_num, {name: unguarded(cell.strip(" ")).strip() for name, cell in named}
-        except csv.Error as error:
-            sentence = _("this is not CSV (%(error)s).") % {"error": error}
-            raise CsvError([_line_said(reader.line_num, sentence)]) from None
-        if header is None:
-            raise CsvError([_("The file is empty.")])
+        table.check()
+        return Plan(changes, confirmations, table.ignored)
 
     def _read(self, line: int, cells: Mapping[str, str]) -> None:
         """Check a row by itself and keep it."""
@@ -254,34 +220,29 @@ class _Import:
         if event_rule is None or rule is None:
             return
         for column, is_now in (("platform", rule.platform), ("stage", event_rule.stage)):
-            if cells[column] not in ("", is_now):
-                values = {"column": column, "now": is_now, "wanted": cells[column][:80]}
+            if (cell := cells.get(column, "")) not in ("", is_now):
+                values = {"column": column, "now": is_now, "wanted": cell[:80]}
                 self.error(line, _('%(column)s is "%(now)s" and cannot be changed to "%(wanted)s".') % values)
-        enabled = cells["enabled"].lower()
+        enabled = cells.get("enabled", "").lower()
         if enabled and enabled not in _YES | _NO:
             self.error(line, _('enabled must be true or false, not "%(text)s".') % {"text": enabled[:80]})
             enabled = ""
-        mode = cells["mode"].lower()
+        mode = cells.get("mode", "").lower()
         if mode and mode not in set(Mode):
             values = {"modes": ", ".join(Mode), "text": mode[:80]}
             self.error(line, _('mode must be %(modes)s, not "%(text)s".') % values)
             mode = ""
-        for column, longest in (("native_name", 100), ("native_id", 200)):
-            if len(cells[column]) > longest or not cells[column].isprintable():
-                sentence = _("%(column)s must have at most %(longest)d characters, all of them printable.")
-                self.error(line, sentence % {"column": column, "longest": longest})
         rows = self.rows.setdefault(rule.id, {})
         if event in rows:
             sentence = _("%(event)s for %(destination)s stands in line %(number)d already.")
             self.error(line, sentence % {"event": event, "destination": rule.name, "number": rows[event].line})
             return
         is_on = None if not enabled else enabled in _YES
-        rows[event] = _Row(line, event, is_on, cells["native_name"], cells["native_id"], mode)
+        rows[event] = _Row(line, event, is_on, cells.get("native_name"), cells.get("native_id"), mode)
 
-    def _compare(
-        self, rule: DestinationRule, platform: Platform, routes: Mapping[str, Route], rows: Mapping[str, _Row]
-    ) -> DestinationChange | None:
+    def _compare(self, rule: DestinationRule, rows: Mapping[str, _Row]) -> DestinationChange | None:
         """What the rows of one destination change, or None."""
+        platform, own = platforms.get(rule.platform), net.own_names(rule)
         mode = self._mode(rule, rows)
         in_mode = toggles.changed_rule(rule, mode=mode, events=self.state.events)
         on: dict[str, bool] = {}
@@ -296,17 +257,20 @@ class _Import:
                 on[event] = row.is_on
                 if rule.is_builtin:
                     self.error(row.line, self._always(rule))
-            override = routes[event].native_name if event in routes else ""
-            default = platform.native_name(event)
-            wanted = "" if row.native_name == default else row.native_name  # empty: back to the platform's own
+            override, default = own.get(event, ""), platform.native_name(event)
+            named = override.strip() if row.native_name is None else row.native_name
+            wanted = "" if named == default else named  # empty: back to the platform's own
             before, after = override or default, wanted or default
-            if before != after:
+            # An older rule let blanks stand first or last, which no cell keeps.
+            if before.strip() != after.strip():
                 native_names[event] = wanted
+                if problem := name_problem(wanted):
+                    self.error(row.line, problem)
                 # Not "default": the file has the platform's own name, too.
                 none = _("none")
                 shown[event] = (before or none, after or none)
             before = rule.native_ids.get(event, "")
-            if row.native_id != before:
+            if row.native_id is not None and row.native_id != before:
                 self._check_native_id(platform, row)
                 native_ids[event] = row.native_id
         if not (mode or on or native_names or native_ids):
@@ -321,6 +285,8 @@ class _Import:
             native_names=native_names,
             native_ids=native_ids,
             net=found,
+            lines={event: row.line for event, row in rows.items()}
+            | {"": next((row.line for row in rows.values() if row.mode == mode), 0)},
         )
 
     def _mode(self, rule: DestinationRule, rows: Mapping[str, _Row]) -> str | None:
@@ -363,6 +329,10 @@ class _Import:
     def _check_native_id(self, platform: Platform, row: _Row) -> None:
         if not row.native_id:
             return
+        if len(row.native_id) > LONGEST_ID or not row.native_id.isprintable():
+            sentence = _("native_id must have at most %(longest)d characters, all of them printable.")
+            self.error(row.line, sentence % {"longest": LONGEST_ID})
+            return
         shape = platform.native_id
         if shape is None:
             self.error(row.line, _("%(platform)s takes no native ids.") % {"platform": platform.label})
@@ -372,10 +342,7 @@ class _Import:
 
     def _confirmations(self, rule: DestinationRule, change: DestinationChange) -> list[str]:
         added = toggles.diff(rule, mode=change.mode, on=change.on, events=self.state.events).added
-        sentence = _(
-            "%(destination)s: %(event)s is meant for CRM and warehouse only; confirm that it is to go to %(platform)s."
-        )
         return [
-            sentence % {"destination": rule.name, "event": event, "platform": rule.label}
+            said.money_back(rule.name, event, rule.label)
             for event in toggles.needs_confirmation(rule, added, self.state.events)
         ]

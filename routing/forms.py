@@ -12,6 +12,8 @@ from django.utils.translation import gettext_lazy
 
 from destinations import native_ids
 from destinations.platforms.base import Platform
+from routing import native_names
+from routing.models import RoutingChange
 from routing.policy import DestinationRule, EventRule, Mode
 from trackstack_site.guard import key_of
 
@@ -92,7 +94,7 @@ class MappingForm(forms.Form):
     changed meanwhile is shown before it is replaced.
     """
 
-    native_name = forms.CharField(max_length=100, required=False, show_hidden_initial=True)
+    native_name = forms.CharField(max_length=native_names.LONGEST, required=False, show_hidden_initial=True)
     native_id = forms.CharField(max_length=200, required=False, show_hidden_initial=True)
 
     def __init__(self, *args: Any, platform: Platform, rule: DestinationRule, event: str, **kwargs: Any) -> None:
@@ -119,8 +121,8 @@ class MappingForm(forms.Form):
 
     def clean_native_name(self) -> str:
         name: str = self.cleaned_data["native_name"]
-        if not name.isprintable():
-            raise forms.ValidationError(_("Printable characters only."))
+        if problem := native_names.problem_of(name):
+            raise forms.ValidationError(problem)
         return name
 
     def clean_native_id(self) -> str:
@@ -143,10 +145,26 @@ class MappingForm(forms.Form):
         return self.cleaned_data
 
 
+class NoteForm(forms.Form):
+    """Of an import; without one, the history says that it was one."""
+
+    note = forms.CharField(
+        label=gettext_lazy("Note"),
+        required=False,
+        max_length=RoutingChange._meta.get_field("note").max_length,
+        help_text=gettext_lazy("What it is for. It stands in the history."),
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+
+
 class ImportForm(forms.Form):
     file = forms.FileField(
         label=gettext_lazy("CSV file"),
-        help_text=gettext_lazy("In the columns of the export. Rows that are not in it stay as they are."),
+        help_text=gettext_lazy(
+            "With the columns of the export, split by commas, semicolons or tabs; “event” and “destination” are needed."
+            " Rows and columns that are not in it stay as they are. In a row, an empty “enabled” or “mode” stays as it"
+            " is too; an empty “native_name” goes back to the platform's own, and an empty “native_id” removes the id."
+        ),
         widget=forms.FileInput(attrs={"accept": ".csv,text/csv"}),
     )
 

@@ -29,6 +29,8 @@ class Line(NamedTuple):
     count: int = 0
     """Over the last days: what would have come, or what would not have gone."""
     impact: str = ""
+    number: int = 0
+    """In the file that says it."""
 
 
 class Net(NamedTuple):
@@ -125,6 +127,12 @@ class Part(NamedTuple):
         kept = ([line for line in lines if line.tone and line.event not in events] for lines in self[1:])
         return Part(self.name, *kept)
 
+    def numbered(self, numbers: Mapping[str, int]) -> Part:
+        return Part(
+            self.name,
+            *([line._replace(number=numbers.get(line.event, 0)) for line in lines] for lines in self[1:]),
+        )
+
 
 class Preview(NamedTuple):
     parts: list[Part]
@@ -134,6 +142,10 @@ class Preview(NamedTuple):
     @property
     def count(self) -> int:
         return sum(len(part.lines) + len(part.still) + len(part.idle) for part in self.parts)
+
+    def numbered(self, numbers: Mapping[str, Mapping[str, int]]) -> Preview:
+        """With the lines of the file that say it. numbers: by destination, then event; empty for the mode."""
+        return self._replace(parts=[part.numbered(numbers[part.name]) for part in self.parts])
 
 
 def preview(nets: Iterable[Net]) -> Preview:

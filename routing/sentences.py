@@ -22,6 +22,14 @@ def stops(destination: str, event: str) -> str:
     return _("%(destination)s stops receiving %(event)s") % {"destination": destination, "event": event}
 
 
+def money_back(destination: str, event: str, platform: str) -> str:
+    """That somebody has to confirm it."""
+    sentence = _(
+        "%(destination)s: %(event)s is meant for CRM and warehouse only; confirm that it is to go to %(platform)s."
+    )
+    return sentence % {"destination": destination, "event": event, "platform": platform}
+
+
 MOST_NAMED = 3
 
 

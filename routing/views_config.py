@@ -16,11 +16,13 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from destinations.models import Destination
-from routing import api, config, net, snapshot, toggles
+from routing import api, config, drafts, net, toggles
 from routing.models import ConfigToken
+from routing.swaps import gather
 from routing.views import may
+from routing.views_csv import as_seen
 from trackstack_site.guard import needs
-from trackstack_site.wording import NameSelect
+from trackstack_site.wording import NameSelect, in_english
 
 
 class TokenForm(forms.Form):
@@ -92,25 +94,38 @@ def revoke_token(request: HttpRequest, pk: int) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def copy(request: HttpRequest) -> HttpResponse:
     """GET: choose, and see what it would change. POST: copy, when the routing is still what was shown."""
-    state = snapshot.current()
     form = CopyForm(request.POST or request.GET or None)
-    context: dict[str, Any] = {"form": form, "seen": state.version}
+    context: dict[str, Any] = {"form": form, "is_collecting": drafts.collects(request.user)}
     if form.is_bound and form.is_valid():
         source, target = form.cleaned_data["source"], form.cleaned_data["target"]
-        wanted = config.copied(state.rules[source.pk], state.rules[target.pk], state)
-        context |= {"source": source, "target": target}
         try:
-            if request.method == "POST" and request.POST.get("seen") == str(state.version):
-                made = config.apply(wanted, seen=state.version, user=request.user)
-                changed = f"?changed={made[0].pk}" if made else ""
-                return redirect(reverse("routing:matrix") + changed)
-            context |= {"is_stale": request.method == "POST", "shown": _shown(wanted, state)}
-        except toggles.StaleError:
-            context |= {"is_stale": True, "shown": _shown(wanted, snapshot.current())}
+            if request.method == "POST" and (answer := _copy(request, source, target)):
+                return answer
+            state, mark = as_seen(request)
+            found = config.copied(state.rules[source.pk], state.rules[target.pk], state)
+            shown = net.preview(change.net for change in config.plan(found.document, state))
+            context |= {"source": source, "target": target, "left_off": found.left_off, "shown": shown, "seen": mark}
+            context["is_stale"] = request.method == "POST"
         except (config.ConfigError, toggles.ToggleError) as error:
             form.add_error(None, str(error))
     return render(request, "routing/copy.html", context)
 
 
-def _shown(wanted: config.Document, state: snapshot.Snapshot) -> net.Preview:
-    return net.preview(change.net for change in config.plan(wanted, state))
+def _copy(request: HttpRequest, source: Destination, target: Destination) -> HttpResponse | None:
+    """Copy, at once or into the draft; None when the routing, or the draft, is not what was shown."""
+    state, mark = as_seen(request)
+    if request.POST.get("seen") != mark:
+        return None
+    wanted = config.copied(state.rules[source.pk], state.rules[target.pk], state).document
+    if drafts.collects(request.user):
+        changes = config.plan(wanted, state)
+        if not changes:
+            return redirect("routing:matrix")
+        return gather(request, config.to_collect(changes), is_refusal_raised=True)
+    with in_english():
+        note = _("Copied from %(destination)s") % {"destination": source.name}
+    try:
+        made = config.apply(wanted, seen=state.version, user=request.user, note=note)
+    except toggles.StaleError:
+        return None
+    return redirect(reverse("routing:matrix") + (f"?changed={made[0].pk}" if made else ""))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Any, TypeVar
@@ -14,23 +15,28 @@ from django.utils import timezone
 T = TypeVar("T")
 BOM = "\ufeff"
 """Without it, spreadsheets take UTF-8 for a local encoding."""
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
+_BEGINS = r"(?:^|(?<=[,;\t\r\n]))"
+"""Where a cell may begin: a spreadsheet splits at what its country takes for the separator, whatever the file means,
+and then a quote that does not stand first keeps nothing together."""
+_RISKY = re.compile(_BEGINS + r"""(?='|[\s"]*[=+\-@])|^(?=[\t\r])""")
 """Source: OWASP, "CSV Injection". The apostrophe, which guards, is guarded too: so `unguarded` is exact."""
+_GUARD = re.compile(_BEGINS + r"""'(?=[\s"']*[=+\-@]|'|[\t\r])""")
 
 
-def line(cells: Iterable[str]) -> str:
-    """One line with its CRLF; cells that a spreadsheet would run as formulas begin with an apostrophe."""
+def line(cells: Iterable[str], separator: str = ",") -> str:
+    """One line with its CRLF; what a spreadsheet would run as a formula has an apostrophe before it."""
     buffer = io.StringIO()
-    csv.writer(buffer).writerow([guarded(cell) for cell in cells])
+    csv.writer(buffer, delimiter=separator).writerow([guarded(cell) for cell in cells])
     return buffer.getvalue()
 
 
 def guarded(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(_FORMULA) else cell
+    return _RISKY.sub("'", cell)
 
 
 def unguarded(cell: str) -> str:
-    return cell[1:] if cell[:1] == "'" and cell[1:].startswith(_FORMULA) else cell
+    """What was guarded, as it was."""
+    return _GUARD.sub("", cell)
 
 
 def is_asked(request: HttpRequest) -> bool:

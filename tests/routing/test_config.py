@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
-from destinations.models import Destination
-from routing import config, snapshot, toggles
+from destinations.models import Destination, LedgerEntry
+from routing import config, drafts, snapshot, toggles
 from routing.api import make_token
 from routing.models import ConfigToken, RoutingChange
 from tests import factories
@@ -65,12 +67,18 @@ def test_what_comes_out_goes_in_again_after_an_event_was_retired(meta: Destinati
     assert shown["destinations"]["Pixel"]["native_names"] == {"FeatureUsed": "Used"}
     assert call("put", shown).json()["changes"] == []
     state = snapshot.current()
-    config.plan(config.copied(state.rules[meta.pk], state.rules[twin.pk], state), state)
+    config.plan(config.copied(state.rules[meta.pk], state.rules[twin.pk], state).document, state)
 
 
 @pytest.mark.parametrize(
     ("part", "value"),
-    [("native_names", "n" * 101), ("native_names", "a\x00b"), ("native_ids", "1" * 201)],
+    [
+        ("native_names", "n" * 101),
+        ("native_names", "a\x00b"),
+        ("native_names", "a\nb"),
+        ("native_names", " =1+1"),
+        ("native_ids", "1" * 201),
+    ],
 )
 def test_what_no_column_holds_is_refused_by_its_path(part: str, value: str) -> None:
     factories.make_destination("google_ads", name="Ads")
@@ -149,6 +157,75 @@ def test_a_stale_document_is_refused(meta: Destination) -> None:
     assert call("put", wanted, **{"If-Match": call().headers["ETag"]}).status_code == 200
 
 
+def test_a_stale_dry_run_is_refused_as_well(meta: Destination) -> None:
+    etag = call().headers["ETag"]
+    toggles.apply(meta, on={"SignUp": False})
+    wanted = {"destinations": {"Pixel": {"mode": "everything"}}}
+    assert call("put", wanted, query="?dry_run=1", **{"If-Match": etag}).status_code == 412
+
+
+@pytest.mark.parametrize("query", ["", "?dry_run=1"])
+def test_a_document_of_an_older_version_changes_nothing(query: str, meta: Destination) -> None:
+    shown = document()
+    toggles.apply(meta, on={"SignUp": False})
+    assert call("put", shown, query=query).status_code == 412
+    assert call("put", {**shown, "destinations": document()["destinations"]}, query=query).json()["changes"] == []
+    assert call("put", {"destinations": shown["destinations"]}, query=query).status_code == 200
+
+
+@pytest.mark.parametrize("query", ["?dry_run", "?dry_run=", "?dry-run=1", "?dry-run", "?dry_run=True", "?dry_run=yes"])
+def test_each_spelling_of_a_dry_run_is_one(query: str, meta: Destination) -> None:
+    before = document()
+    answer = call("put", {"destinations": {"Pixel": {"mode": "everything"}}}, query=query)
+    assert answer.json()["dry_run"] is True
+    assert document() == before
+
+
+@pytest.mark.parametrize(
+    ("query", "named"), [("?dryrun=1", "dryrun"), ("?dry_run=maybe", "maybe"), ("?confirm=1&dry=1", "'dry'")]
+)
+def test_a_misspelt_parameter_is_refused_and_nothing_is_written(query: str, named: str, meta: Destination) -> None:
+    before = document()
+    answer = call("put", {"destinations": {"Pixel": {"mode": "everything"}}}, query=query)
+    assert answer.status_code == 400
+    assert named in answer.json()["detail"]
+    assert document() == before
+
+
+def test_money_going_back_to_an_ad_platform_wants_a_confirmation(meta: Destination) -> None:
+    wanted = {"destinations": {"Pixel": {"on": ["SignUp", "Refund"]}}}
+    before = document()
+    sentence = "Pixel: Refund is meant for CRM and warehouse only; confirm that it is to go to Meta."
+    answer = call("put", wanted)
+    assert (answer.status_code, answer.json()["code"]) == (422, "confirmation_needed")
+    assert answer.json()["errors"] == [{"path": "$.destinations['Pixel'].on", "message": sentence}]
+    assert "?confirm=1" in answer.json()["detail"]
+    assert document() == before
+    assert call("put", wanted, query="?dry_run=1").json()["confirmations"] == [sentence]
+    assert call("put", wanted, query="?confirm=0").status_code == 422
+    assert call("put", wanted, query="?confirm=1").status_code == 200
+    assert call("put", wanted).json()["changes"] == [], "what is on already needs no confirmation"
+
+
+def test_a_note_of_the_document_stands_in_the_history(meta: Destination) -> None:
+    wanted = {"destinations": {"Pixel": {"mode": "everything"}}}
+    assert call("put", wanted | {"note": "n" * 401}).json()["errors"][0]["path"] == "$.note"
+    call("put", wanted | {"note": "for the launch"})
+    assert RoutingChange.objects.latest("pk").note == "for the launch"
+    call("put", {"destinations": {"Pixel": {"mode": "recommended"}}})
+    assert RoutingChange.objects.latest("pk").note == "Configuration file"
+
+
+def test_a_dry_run_says_what_it_would_have_meant(meta: Destination) -> None:
+    today = timezone.now().date()
+    LedgerEntry.objects.create(day=today, destination=meta, event_name="FeatureUsed", state="received", count=80)
+    wanted = {"destinations": {"Pixel": {"on": ["FeatureUsed"]}}}
+    assert call("put", wanted, query="?dry_run").json()["impact"] == [
+        "Over the last 7 days this would have meant up to 80 more deliveries.",
+        "Pixel starts receiving FeatureUsed: 80 in 7 days",
+    ]
+
+
 def test_tokens(meta: Destination) -> None:
     assert Client().get(URL).status_code == 401
     assert Client().get(URL, headers={"Authorization": "Bearer tsc_nonsense_x"}).status_code == 401
@@ -182,6 +259,24 @@ def test_the_commands(meta: Destination, tmp_path: Path, capsys: pytest.CaptureF
         call_command("import_config", str(path))
 
 
+def test_the_command_asks_to_confirm_money_going_back_and_for_a_new_file(
+    meta: Destination, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "routing.json"
+    wanted: dict[str, Any] = {"destinations": {"Pixel": {"on": ["Refund"]}}}
+    path.write_text(json.dumps(wanted))
+    with pytest.raises(CommandError, match=r"Pixel: Refund is meant for[^\n]+\n[^\n]+--confirm"):
+        call_command("import_config", str(path))
+    assert not RoutingChange.objects.exists()
+    call_command("import_config", str(path), dry_run=True)
+    assert "confirm that it is to go to Meta." in capsys.readouterr().out
+    call_command("import_config", str(path), confirm=True)
+    assert document()["destinations"]["Pixel"]["on"] == ["Refund"]
+    path.write_text(json.dumps({"version": 0, "destinations": {"Pixel": {"mode": "recommended"}}}))
+    with pytest.raises(CommandError, match="export it anew"):
+        call_command("import_config", str(path))
+
+
 # --- Screens ---------------------------------------------------------------------------------------------
 def test_a_token_is_shown_once_and_revoked() -> None:
     page = reverse("routing:config_tokens")
@@ -207,8 +302,51 @@ def test_routes_are_copied_as_far_as_the_platform_knows_the_events(meta: Destina
     data = {"source": meta.pk, "target": twin.pk, "seen": snapshot.stored_version()}
     assert "Something was changed" in client.post(page, data | {"seen": "1"}).content.decode()
     assert client.post(page, data).status_code == 302
+    assert RoutingChange.objects.latest("pk").note == "Copied from Pixel"
     state = snapshot.current()
     assert toggles.selected(state.rules[twin.pk], state.events) == toggles.selected(state.rules[meta.pk], state.events)
     assert "receives all of that already" in client.get(page, {"source": meta.pk, "target": twin.pk}).content.decode()
     assert "Choose another destination" in client.get(page, {"source": meta.pk, "target": meta.pk}).content.decode()
     assert client_with(group="Viewer").get(page).status_code == 403
+
+
+def test_a_copy_leaves_out_money_going_back_to_an_ad_platform(meta: Destination) -> None:
+    hubspot = factories.make_destination("hubspot", name="HubSpot")
+    toggles.apply(hubspot, mode="everything")
+    toggles.apply(meta, on={"Churned": True})
+    client = client_with(group="Marketer")
+    page, data = reverse("routing:copy"), {"source": hubspot.pk, "target": meta.pk}
+    shown = client.get(page, data).content.decode()
+    assert "Refund, Chargeback stay as they are: money going back is switched on one by one." in shown
+    assert "starts receiving <strong>Refund</strong>" not in shown
+    assert client.post(page, data | {"seen": snapshot.stored_version()}).status_code == 302
+    state = snapshot.current()
+    on = toggles.selected(state.rules[meta.pk], state.events)
+    assert "FeatureUsed" in on
+    assert {"Refund", "Chargeback", "Churned"} & on == {"Churned"}, "what is on there already stays on"
+    shown = client.get(page, data).content.decode()
+    assert "Nothing to change." in shown
+    assert "Refund, Chargeback stay as they are" in shown
+
+
+def test_a_copy_goes_into_the_draft_while_switches_are_collected(meta: Destination) -> None:
+    twin = factories.make_destination("meta", name="Twin")
+    toggles.apply(meta, on={"FeatureUsed": True, "SignUp": False}, native_names={"Purchase": "Paid"})
+    client = client_with(group="Marketer")
+    page, data = reverse("routing:copy"), {"source": meta.pk, "target": twin.pk}
+    version = snapshot.stored_version()
+    user = User.objects.get(pk=client.session["_auth_user_id"])
+    drafts.set_collecting(user, True)
+    assert "Something was changed" in client.post(page, data | {"seen": version}).content.decode(), (
+        "what was to be in force at once does not go into a draft unsaid"
+    )
+    shown = client.get(page, data)
+    assert "It goes into your draft." in shown.content.decode()
+    assert "Put it in the draft" in shown.content.decode()
+    assert client.post(page, data | {"seen": shown.context["seen"]}).status_code == 302
+    assert snapshot.stored_version() == version
+    state = drafts.view_of(user).state(snapshot.current())
+    ours, theirs = state.rules[meta.pk], state.rules[twin.pk]
+    assert toggles.selected(ours, state.events) == toggles.selected(theirs, state.events)
+    assert theirs.native_name("Purchase") == "Paid"
+    assert "receives all of that already" in client.get(page, data).content.decode()

@@ -8,14 +8,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from django.contrib.auth.models import User
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import CommandError, call_command
+from django.urls import reverse
 
 from destinations import platforms
 from destinations.models import Destination
 from destinations.platforms.base import Kind, NativeId, Platform
-from routing import snapshot, toggles
-from routing.csv_exchange import HEADER, CsvError, Plan, export_lines, import_csv, plan_import
+from routing import drafts, snapshot, toggles
+from routing.csv_exchange import Plan, export_lines, import_csv, plan_import
+from routing.csv_table import HEADER, CsvError
 from routing.models import Route, RoutingChange
+from tests.logins import client_with
 
 pytestmark = pytest.mark.django_db
 
@@ -132,6 +137,22 @@ def test_cells_are_no_formulas_and_come_back_as_they_were(ads: Destination) -> N
     assert plan(text).changes == []
 
 
+@pytest.mark.parametrize("separator", [",", ";"])
+def test_no_spreadsheet_finds_a_formula_whatever_it_splits_at(ads: Destination, separator: str) -> None:
+    names = ["x;=cmd|'/C calc'!A0;y", "x; -1", 'x;"=1"', 'a"b;@c', ";'=1", "a,=1;'b", "';=1", "x,+1"]
+    events = [name for name in snapshot.current().events if name != "SignUp"][: len(names)]
+    toggles.apply(ads, native_names=dict(zip(events, names, strict=True)), actor="test")
+    # What older rules let in.
+    Route.objects.create(destination=ads, event_name="SignUp", native_name=" =1;\t=2\n=3")
+    Destination.objects.filter(pk=ads.pk).update(name='=Ads;"-1"')
+    snapshot.forget()
+    text = "".join(export_lines(snapshot.load(), separator=separator))
+    for split_at in (",", ";", "\t"):
+        for row in csv.reader(io.StringIO(text, newline=""), delimiter=split_at):
+            assert not [cell for cell in row if cell.strip().startswith(("=", "+", "-", "@"))], split_at
+    assert plan(text) == Plan([], [])
+
+
 def test_the_mark_for_spreadsheets_is_optional_and_read_back() -> None:
     assert next(export_lines(with_bom=True)) == "\ufeff" + next(export_lines())
     assert plan("".join(export_lines(with_bom=True))).changes == []
@@ -157,6 +178,28 @@ def test_spreadsheet_habits_are_read(ads: Destination) -> None:
     assert plan(exported().replace(",", ";").replace("\r\n", "\n")).changes == []
     backwards = "\n".join(",".join(reversed(line.split(","))) for line in exported().splitlines())
     assert plan(backwards).changes == []
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("first", ["", "sep={}\n", "sep={}\r\n", "\ufeffsep={}\r\n"])
+def test_each_separator_is_read_with_its_line_or_without(ads: Destination, separator: str, first: str) -> None:
+    text = first.format(separator) + "".join(export_lines(snapshot.load(), separator=separator))
+    assert plan(text) == Plan([], [])
+    number = 2 + bool(first)
+    lines = text.splitlines(keepends=True)
+    lines[number - 1] = lines[number - 1].replace("true", "maybe")
+    assert errors("".join(lines)) == [f'Line {number}: enabled must be true or false, not "maybe".']
+
+
+def test_columns_stand_in_any_order_and_what_is_left_out_stays(ads: Destination) -> None:
+    toggles.apply(ads, on={"SignUp": False}, native_names={"Purchase": "Paid"}, actor="test")
+    toggles.apply(ads, native_ids={"Purchase": "123"}, actor="test")
+    assert plan("destination,remark,event\nAds — EU,mine,Purchase\n") == Plan([], [], ["remark"])
+    found = plan("enabled;event;destination\n;Purchase;Ads — EU\ntrue;SignUp;Ads — EU\n")
+    assert (found.changes[0].on, found.changes[0].native_names) == ({"SignUp": True}, {})
+    assert found.changes[0].lines["SignUp"] == 3
+    assert plan("event,destination,native_id\nPurchase,Ads — EU,\n").changes[0].native_ids == {"Purchase": ""}
+    assert errors("event,destination,event\n") == ["Line 1: the column event stands there twice."]
 
 
 def test_blank_cells_and_missing_rows_mean_no_change(ads: Destination) -> None:
@@ -265,8 +308,9 @@ def test_an_export_of_another_installation_makes_this_one_alike(ads: Destination
         ({"mode": "all"}, "mode must be recommended, custom, everything"),
         ({"mode": "custom"}, "mode of Ads — EU is"),
         ({"native_id": "1E+05"}, '"1E+05" does not look like a conversion id. Copy it from the account.'),
-        ({"native_name": "x" * 101}, "native_name must have at most 100 characters"),
-        ({"native_name": "a\0b"}, "native_name must have at most 100 characters"),
+        ({"native_name": "x" * 101}, "A native name has at most 100 characters"),
+        ({"native_name": "a\0b"}, "A native name has at most 100 characters"),
+        ({"native_name": "a\nb"}, "A native name has at most 100 characters"),
         ({"event": "Purchase", "stage": "revenue"}, "Purchase for Ads — EU stands in line"),
     ],
 )
@@ -284,6 +328,16 @@ def test_the_line_is_the_one_of_the_file(ads: Destination) -> None:
     text = edited(at("SignUp", "Ads — EU", enabled="maybe"))
     number = next(n for n, line in enumerate(text.splitlines(), start=1) if "maybe" in line)
     assert errors(text) == [f'Line {number}: enabled must be true or false, not "maybe".']
+
+
+def test_errors_stand_in_the_order_of_the_lines(ads: Destination) -> None:
+    def change(row: dict[str, str]) -> None:
+        at("SignUp", "Ads — EU", native_id="x")(row)
+        at("Purchase", "Ads — EU", enabled="maybe")(row)
+
+    numbers = [int(sentence.split()[1].strip(":")) for sentence in errors(edited(change))]
+    assert len(numbers) == 2
+    assert numbers == sorted(numbers)
 
 
 def test_one_bad_line_keeps_the_good_ones_out(ads: Destination, crm: Destination) -> None:
@@ -333,6 +387,62 @@ def test_money_going_back_to_an_ad_platform_wants_a_confirmation(ads: Destinatio
     with pytest.raises(CsvError):
         import_csv(text, actor="test")
     assert import_csv(text, actor="test", is_confirmed=True)
+
+
+# --- Screen ---------------------------------------------------------------------------------------
+
+
+def test_the_export_is_split_as_it_is_asked_for(ads: Destination) -> None:
+    client = client_with(group="Marketer")
+    assert 'name="separator"' in client.get(reverse("routing:export_choose")).content.decode()
+    for asked, header in (("semicolon", ";".join(HEADER)), ("comma", ",".join(HEADER)), ("x", ",".join(HEADER))):
+        answer = client.get(reverse("routing:export"), {"separator": asked})
+        text = b"".join(answer.streaming_content).decode()  # type: ignore[attr-defined]
+        assert text.splitlines()[0] == "\ufeff" + header
+
+
+def test_an_import_does_what_was_shown_or_nothing(ads: Destination) -> None:
+    client, page = client_with(group="Marketer"), reverse("routing:import")
+
+    def change(row: dict[str, str]) -> None:
+        row["mode"] = ""
+        at("Refund", "Ads — EU", enabled="true")(row)
+
+    text = edited(change)
+    number = next(n for n, line in enumerate(text.splitlines(), start=1) if ",Refund,Ads" in line)
+    shown = client.post(page, {"file": SimpleUploadedFile("m.csv", text.encode())})
+    assert "Ads — EU: Refund is meant for CRM and warehouse only" in shown.content.decode()
+    assert f'<span class="quiet nowrap">line {number}</span>' in shown.content.decode()
+    assert "Something was changed" not in shown.content.decode()
+    assert client.post(page, {"text": text, "confirmed": "1"}).status_code == 200, "it was not shown"
+    assert not RoutingChange.objects.exists()
+    seen = shown.context["seen"]
+    toggles.apply(ads, on={"DemoBooked": True}, actor="test")
+    for data in ({"seen": seen}, {}, {"confirmed": "1"}):
+        again = client.post(page, {"text": text, **data})
+        assert "Something was changed since you looked." in again.content.decode()
+        assert "stops receiving <strong>DemoBooked</strong>" in again.content.decode()
+    assert RoutingChange.objects.count() == 1
+    done = client.post(page, {"text": text, "seen": again.context["seen"], "note": "spring clean"})
+    assert done.status_code == 302
+    assert RoutingChange.objects.latest("pk").note == "spring clean"
+
+
+def test_an_import_goes_into_the_draft_while_switches_are_collected(ads: Destination) -> None:
+    client, page = client_with(group="Marketer"), reverse("routing:import")
+    user = User.objects.get(pk=client.session["_auth_user_id"])
+    drafts.set_collecting(user, True)
+    state = snapshot.current()
+    drafts.collect_all(user, {ads.pk: drafts.Wanted(on={"DemoBooked": True})}, state)
+    text = edited(at("SignUp", "Ads — EU", enabled="false", native_name="Joined"))
+    shown = client.post(page, {"text": text})
+    assert "It goes into your draft." in shown.content.decode()
+    assert "stops receiving <strong>SignUp" in shown.content.decode()
+    assert "<strong>DemoBooked" not in shown.content.decode(), "what the draft holds besides stays there"
+    assert client.post(page, {"text": text, "seen": shown.context["seen"]}).status_code == 302
+    assert not RoutingChange.objects.exists()
+    wanted = drafts.view_of(user).wanted[ads.pk]
+    assert (wanted.on, wanted.native_names) == ({"DemoBooked": True, "SignUp": False}, {"SignUp": "Joined"})
 
 
 # --- Commands -------------------------------------------------------------------------------------

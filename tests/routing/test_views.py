@@ -296,7 +296,7 @@ def test_one_undo_takes_a_whole_import_back_as_a_new_version(marketer: Client, a
     snapshot.bump()
     header = "stage,event,destination,platform,enabled,native_name,native_id,mode"
     text = f"{header}\n,SignUp,Ads EU,,false,CompleteRegistration,,\n,SignUp,CRM,,false,SignUp,,\n"
-    landed = post(marketer, "import/", text=text)
+    landed = post(marketer, "import/", text=text, seen=str(snapshot.stored_version()))
     entries = list(RoutingChange.objects.order_by("pk"))
     assert len({entry.version for entry in entries}) == 1, "an import is one version"
     page = marketer.get(landed["Location"]).content.decode()
@@ -314,7 +314,7 @@ def test_one_undo_takes_a_whole_import_back_as_a_new_version(marketer: Client, a
         (entries[0].version + 1, "CRM"),
     }
 
-    post(marketer, "import/", text=text)
+    post(marketer, "import/", text=text, seen=str(snapshot.stored_version()))
     again = RoutingChange.objects.filter(note="CSV import").latest("pk")
     toggles.apply(crm, on={"Purchase": False})
     answer = post(marketer, "undo/", htmx=True, change=str(again.pk))
@@ -328,7 +328,8 @@ def test_where_the_last_days_of_an_import_can_be_sent(ads: Destination) -> None:
     engineer = client_with(group="Engineer")
     header = "stage,event,destination,platform,enabled,native_name,native_id,mode"
     rows = "".join(f",StartTrial,{one.name},,true,StartTrial,,\n" for one in (ads, other))
-    page = engineer.get(post(engineer, "import/", text=f"{header}\n{rows}")["Location"]).content.decode()
+    landed = post(engineer, "import/", text=f"{header}\n{rows}", seen=str(snapshot.stored_version()))
+    page = engineer.get(landed["Location"]).content.decode()
     entry = RoutingChange.objects.earliest("pk")
     link = reverse("routing:history_entry", args=[entry.pk])
     assert f'href="{link}#backfill"' in page
@@ -451,7 +452,7 @@ def test_export_edit_import(marketer: Client, ads: Destination) -> None:
     shown = marketer.post(MATRIX + "import/", {"file": SimpleUploadedFile("m.csv", changed.encode())})
     assert "Ads EU starts receiving <strong>StartTrial</strong>" in shown.content.decode()
     assert not RoutingChange.objects.exists(), "shown, not done"
-    assert post(marketer, "import/", text=shown.context["text"]).status_code == 302
+    assert post(marketer, "import/", text=shown.context["text"], seen=shown.context["seen"]).status_code == 302
     assert is_on(ads, "StartTrial")
 
 

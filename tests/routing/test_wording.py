@@ -105,7 +105,9 @@ def test_answers_to_forms_are_marked(ada: Client, pixel: Destination, pseudo: No
         ada.post(add, {"file": file_of("")}),
         ada.post(add, {"file": file_of(right)}),
         ada.post(add, {"text": right}),
-        ada.post(add, {"text": right, "confirmed": "1"}, follow=True),
+        ada.post(add, {"text": right.replace("stage", "more")}),
+        ada.post(add, {"text": right, "seen": str(snapshot.stored_version()), "note": "n" * 401}),
+        ada.post(add, {"text": right, "seen": str(snapshot.stored_version())}, follow=True),
         ada.get(reverse("routing:copy"), pair),
         ada.post(reverse("routing:copy"), pair | {"seen": "0"}),
         ada.post(reverse("routing:copy"), pair | {"seen": str(snapshot.stored_version())}, follow=True),
@@ -115,6 +117,8 @@ def test_answers_to_forms_are_marked(ada: Client, pixel: Destination, pseudo: No
         ada.post(back, {"seen": str(snapshot.stored_version())}, follow=True),
         ada.post(reverse("routing:config_token_add"), {"name": "CI"}),
     ]
+    ada.post(reverse("routing:collecting"), {"on": "1"})
+    answers += [ada.post(add, {"text": right}), ada.get(reverse("routing:copy"), pair)]
     assert unmarked_in(answers) == []
 
 

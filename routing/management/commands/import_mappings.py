@@ -29,6 +29,7 @@ class Command(BaseCommand):
             text = self._read(options["file"])
             plan = plan_import(text)
             if options["dry_run"]:
+                self._say([f"The column {name} is ignored." for name in plan.ignored])
                 self._say([*plan.sentences, *plan.confirmations])
                 self.stdout.write("Nothing was changed." if plan.changes else "The file changes nothing.")
                 return
