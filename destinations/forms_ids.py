@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from destinations import native_ids
 from destinations.models import Destination
 from routing.drafts import Wanted
+from trackstack_site.overtaken import SparesOthers
 
 PREFIX = "id_of_"
 CHOICES = "id-choices"
@@ -19,7 +20,7 @@ CHOICES = "id-choices"
 MOST = {"id": 200, "name": 100}
 
 
-class IdsForm(forms.Form):
+class IdsForm(SparesOthers, forms.Form):
     """One field for each event that is on or has an id. `changed()` is what its person changed.
 
     wanted: what their draft wants of the destination, shown instead of what is in force.
@@ -45,7 +46,6 @@ class IdsForm(forms.Form):
                 required=False,
                 initial=value,
                 max_length=MOST["name" if self.is_name else "id"],
-                show_hidden_initial=True,
             )
             field.widget.attrs.update(list=CHOICES, autocomplete="off", spellcheck="false")
             if self.is_name:
@@ -55,6 +55,7 @@ class IdsForm(forms.Form):
                 field.widget.attrs["placeholder"] = _("not set")
                 native_ids.watch(field, self.platform, PREFIX + event, f"id_{PREFIX}{event}")
             self.fields[PREFIX + event] = field
+        self.show_what_was_shown()
 
     @property
     def label(self) -> str | Promise:
@@ -83,11 +84,7 @@ class IdsForm(forms.Form):
     def changed(self) -> dict[str, str]:
         """Event → value as it is to be, of those that differ from what the page showed.
 
-        What a colleague entered since in another field stays.
+        What a colleague entered since stays, unless it was shown.
         """
-        entered = {event: self.cleaned_data.get(PREFIX + event, "") for event in self.stored}
-        same = {event: (self._shown(event), stored) for event, stored in self.stored.items()}
-        return {event: value for event, value in entered.items() if value not in same[event]}
-
-    def _shown(self, event: str) -> str:
-        return str(self.data.get(self.add_initial_prefix(PREFIX + event), self.stored[event]))
+        entered = {event: self.touched[PREFIX + event] for event in self.stored if PREFIX + event in self.touched}
+        return {event: value for event, value in entered.items() if value != self.stored[event]}

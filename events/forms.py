@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from events.models import CanonicalEvent, RejectedEvent, Source, Stage
+from trackstack_site.overtaken import SparesOthers
 from trackstack_site.wording import NameSelect
 
 ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:\d{1,5})?")
@@ -50,7 +51,7 @@ class OriginsField(forms.CharField):
         return origins
 
 
-class SourceForm(forms.ModelForm):
+class SourceForm(SparesOthers, forms.ModelForm):
     allowed_origins = OriginsField(
         label=gettext_lazy("Allowed origins"),
         required=False,
@@ -80,6 +81,11 @@ class SourceForm(forms.ModelForm):
             "is_active": gettext_lazy("Switched off, its keys are refused."),
         }
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk:
+            self.show_what_was_shown()
+
 
 class KeyForm(forms.Form):
     label = forms.CharField(
@@ -106,7 +112,7 @@ class KeyForm(forms.Form):
         return None if days is None else timezone.now() + timedelta(days=days)
 
 
-class EventForm(forms.ModelForm):
+class EventForm(SparesOthers, forms.ModelForm):
     """What a team may change of an event. Its name is what product code sends, so that stays."""
 
     class Meta:
@@ -128,6 +134,11 @@ class EventForm(forms.ModelForm):
             "stage": NameSelect(),
             **{name: forms.Textarea({"rows": 2}) for name in ("description", "when_to_fire", "avoid")},
         }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk:
+            self.show_what_was_shown()
 
 
 class RegisterForm(EventForm):

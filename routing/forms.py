@@ -16,6 +16,7 @@ from routing import native_names
 from routing.models import RoutingChange
 from routing.policy import DestinationRule, EventRule, Mode
 from trackstack_site.guard import key_of
+from trackstack_site.overtaken import SparesOthers
 
 MAX_CSV_BYTES = 2 * 1024 * 1024
 MAX_SET_CHARS = 10_000
@@ -87,15 +88,11 @@ def parse_range(text: str, events: Mapping[str, EventRule]) -> Range | None:
     return Range(destination_ids=found, names=names, is_on=parts[2] == "1", text=text)
 
 
-class MappingForm(forms.Form):
-    """Native name and native id of one event at one destination. Empty: the platform's own.
+class MappingForm(SparesOthers, forms.Form):
+    """Native name and native id of one event at one destination. Empty: the platform's own. Only `touched` counts."""
 
-    It posts what it showed beside what was entered: only what its reader changed is written, and what somebody else
-    changed meanwhile is shown before it is replaced.
-    """
-
-    native_name = forms.CharField(max_length=native_names.LONGEST, required=False, show_hidden_initial=True)
-    native_id = forms.CharField(max_length=200, required=False, show_hidden_initial=True)
+    native_name = forms.CharField(max_length=native_names.LONGEST, required=False)
+    native_id = forms.CharField(max_length=200, required=False)
 
     def __init__(self, *args: Any, platform: Platform, rule: DestinationRule, event: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -118,6 +115,7 @@ class MappingForm(forms.Form):
             native_id.help_text = shape.help
             native_id.widget.attrs.update(placeholder=_("not set"), autocomplete="off", spellcheck="false")
             native_ids.watch(native_id, platform, "native_id", "id_native_id")
+        self.show_what_was_shown()
 
     def clean_native_name(self) -> str:
         name: str = self.cleaned_data["native_name"]
@@ -130,19 +128,6 @@ class MappingForm(forms.Form):
         if self.shape is not None and (sentence := native_ids.problem_of(self.shape, native_id)):
             raise forms.ValidationError(sentence)
         return native_id
-
-    def clean(self) -> dict[str, Any]:
-        now = {name: self.initial.get(name, "") for name in self.fields}
-        shown = {name: self.data.get(self.add_initial_prefix(name), now[name]) for name in self.fields}
-        self.changed = {name: value for name, value in self.cleaned_data.items() if value != shown[name]}
-        overtaken = [name for name, value in self.changed.items() if now[name] not in (shown[name], value)]
-        # What is shown now is what the next answer is decided on.
-        self.data = self.data.copy()
-        for name in overtaken:
-            self.data[self.add_initial_prefix(name)] = now[name]
-            values = {"value": now[name] or _("empty")}
-            self.add_error(name, _("Somebody made it “%(value)s” meanwhile. Save again to replace that.") % values)
-        return self.cleaned_data
 
 
 class NoteForm(forms.Form):

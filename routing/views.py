@@ -361,7 +361,7 @@ def save(
 ) -> HttpResponse | None:
     """None when the platform does not take what was entered; the form says why."""
     names, ids = (
-        {event: form.changed[field]} if field in form.changed else {} for field in ("native_name", "native_id")
+        {event: form.touched[field]} if field in form.touched else {} for field in ("native_name", "native_id")
     )
     try:
         if drafts.collects(request.user):

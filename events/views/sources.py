@@ -62,7 +62,7 @@ def _edited(request: HttpRequest, source: Source) -> HttpResponse:
     form = SourceForm(request.POST, instance=Source.objects.get(pk=source.pk))
     if not form.is_valid():
         return _page(request, source, form)
-    if form.has_changed():
+    if form.touched:
         _save(form)
         messages.success(request, _("%(name)s is saved.") % {"name": form.instance.name})
     return redirect("events:source", source.pk)

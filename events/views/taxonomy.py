@@ -72,7 +72,7 @@ def edit(request: HttpRequest, name: str) -> HttpResponse:
     event = get_object_or_404(CanonicalEvent, name=name)
     form = EventForm(request.POST or None, instance=event)
     if form.is_valid():
-        if form.has_changed():
+        if form.touched:
             save_edited(form)
             messages.success(request, _("%(name)s is saved.") % {"name": event.name})
         return redirect("events:taxonomy")
