@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -52,8 +52,12 @@ def create(
     sources: list[Source] | None,
     user: Any,
     is_enabled: bool = True,
+    credentials_end: date | None = None,
 ) -> Destination:
-    """sources: None for every source. is_enabled: False to set it up before anything is sent to it."""
+    """sources: None for every source. credentials_end: None when they are not known to end.
+
+    is_enabled: False to set it up before anything is sent to it.
+    """
     with transaction.atomic():
         destination = Destination.objects.create(
             name=name,
@@ -62,6 +66,7 @@ def create(
             is_sandbox=is_sandbox,
             event_mode=starting_mode(platform),
             all_sources=sources is None,
+            credentials_end=credentials_end,
             **_split(platform, config),
         )
         destination.sources.set(sources or [])
@@ -80,6 +85,7 @@ def update(
     is_sandbox: bool,
     sources: list[Source] | None,
     user: Any,
+    credentials_end: date | None = None,
 ) -> list[str]:
     """Change what differs; returns it in sentences, without any secret. A mended hold is released.
 
@@ -102,6 +108,11 @@ def update(
             if row.is_sandbox != is_sandbox:
                 switched = _("%(destination)s: sandbox on") if is_sandbox else _("%(destination)s: sandbox off")
                 said.append(switched % {"destination": name})
+            if row.credentials_end != credentials_end:
+                ends = {"old": row.credentials_end or _("unknown"), "new": credentials_end or _("unknown")}
+                said.append(
+                    _("%(destination)s: end of the credentials %(old)s → %(new)s") % {**ends, "destination": name}
+                )
             if old_sources != new_sources:
                 words = {"destination": name, "new": _listed(new_sources), "old": _listed(old_sources)}
                 said.append(_("%(destination)s takes events from %(new)s, before from %(old)s") % words)
@@ -113,10 +124,21 @@ def update(
         with in_english():
             kept = worded()
         row.name, row.is_sandbox, row.all_sources = name, is_sandbox, sources is None
+        row.credentials_end = credentials_end
         for column, values in _split(platform, config).items():
             setattr(row, column, values)
         row.is_check_good = None  # of what was there before
-        row.save(update_fields=["name", "is_sandbox", "all_sources", "settings", "secrets", "is_check_good"])
+        row.save(
+            update_fields=[
+                "name",
+                "is_sandbox",
+                "all_sources",
+                "settings",
+                "secrets",
+                "is_check_good",
+                "credentials_end",
+            ]
+        )
         row.sources.set(sources or [])
         tokens.forget(row.pk)
         toggles.record_destination_change(row, "edited", kept, user=user)

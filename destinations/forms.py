@@ -72,6 +72,12 @@ class DestinationForm(forms.Form):
         required=False,
         widget=NameCheckboxes,
     )
+    credentials_end = forms.DateField(
+        label=_("Credentials end on"),
+        required=False,
+        widget=forms.DateInput({"type": "date"}, format="%Y-%m-%d"),
+        help_text=_("The last day of the token or key, where it has one: this page, Health and an alert remind of it."),
+    )
     start = forms.ChoiceField(
         label=_("When does it start?"),
         choices=Start,
@@ -90,6 +96,7 @@ class DestinationForm(forms.Form):
                 "is_sandbox": destination.is_sandbox,
                 "source_choice": SourceChoice.ALL if destination.all_sources else SourceChoice.CHOSEN,
                 "sources": list(destination.sources.all()),
+                "credentials_end": destination.credentials_end,
             } | kwargs.get("initial", {})
         super().__init__(**kwargs)
         if destination is not None:

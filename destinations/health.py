@@ -170,11 +170,17 @@ def ending_tokens(only: int | None = None) -> dict[int, AccessToken]:
 
 
 def ends_of(destination: Destination, token: AccessToken | None, now: datetime) -> list[End]:
-    """When its access token ends, unless it is renewed by itself, and its API version, where the vendor named a day."""
+    """When its access token ends, unless it is renewed by itself, its credentials, where a day was entered, and its
+    API version, where the vendor named one.
+    """
     found = []
     is_renewed = token is not None and token.renew_at is not None and destination.platform.oauth is not None
     if token is not None and token.expires_at is not None and not is_renewed:
         found.append(_end("access token", _("access token"), _("Token"), token.expires_at, now, TOKEN_WARNS))
+    if destination.credentials_end is not None:
+        # They work to the end of that day.
+        at = datetime.combine(destination.credentials_end, datetime.max.time(), tzinfo=UTC)
+        found.append(_end("credentials", _("token or key"), _("Token or key"), at, now, TOKEN_WARNS))
     platform = destination.platform
     if (last_day := platform.sunset(destination.settings)) is not None and platform.version is not None:
         version = destination.settings.get("api_version") or platform.version.default

@@ -64,6 +64,11 @@ class Destination(models.Model):
     sources = models.ManyToManyField(Source, blank=True, related_name="destinations")
     settings = models.JSONField(default=dict, blank=True, help_text="The platform's fields that are not secret.")
     secrets = EncryptedJSONField(default=dict, blank=True, help_text="The platform's secret fields, encrypted.")
+    credentials_end = models.DateField(
+        null=True,
+        blank=True,
+        help_text="The last day of a token or key that was entered here; empty: not known to end.",
+    )
     hold = models.CharField(max_length=16, choices=Hold, default=Hold.NONE, blank=True)
     hold_detail = models.CharField(max_length=400, blank=True)
     held_at = models.DateTimeField(null=True, blank=True)

@@ -158,6 +158,7 @@ def _common(form: DestinationForm) -> dict[str, Any]:
         "name": form.cleaned_data["name"],
         "is_sandbox": form.cleaned_data["is_sandbox"],
         "sources": form.chosen_sources(),
+        "credentials_end": form.cleaned_data.get("credentials_end"),
     }
 
 

@@ -113,6 +113,13 @@ def test_an_ending_token() -> None:
     found = alerts.found(rule(RuleKind.ENDING), health.rows(timezone.now()), [])
     assert [one.sentence for one in found if str(linkedin.pk) in one.key]  # 202512 ends 2026-12-15
     assert not AccessToken.objects.exists()
+    today = timezone.now().date()
+    factories.make_destination("quora", name="Soon", credentials_end=today + timedelta(days=10))
+    factories.make_destination("quora", name="Later", credentials_end=today + timedelta(days=40))
+    found = alerts.found(rule(RuleKind.ENDING), health.rows(timezone.now()), [])
+    assert [one.sentence for one in found if "credentials" in one.key] == [
+        f"The token or key of Soon ends in 10 days ({today + timedelta(days=10)})."
+    ]
 
 
 # --- Incidents -------------------------------------------------------------------------------------------

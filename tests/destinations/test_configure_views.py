@@ -342,6 +342,23 @@ def test_what_expires_is_told_on_its_page_and_when_near_in_the_list(days: int, i
     assert (said in client.get(reverse("destinations:list")).content.decode()) is is_listed
 
 
+def test_an_entered_end_of_credentials_is_kept_told_and_in_history() -> None:
+    destination = factories.make_destination("meta", name="Pixel", is_sandbox=False)
+    client, page = client_with(group="Engineer"), reverse("destinations:edit", args=[destination.pk])
+    day = timezone.now().date() + timedelta(days=7)
+    client.post(page, form_data(credentials_end=day.isoformat()))
+    destination.refresh_from_db()
+    assert destination.credentials_end == day
+    assert f"Pixel: end of the credentials unknown → {day}" in RoutingChange.objects.latest("pk").sentences
+    shown = client.get(page).content.decode()
+    assert f"Token or key expires on {day}, in 7 days" in shown
+    assert f'value="{day}"' in shown
+    assert f"Token or key expires on {day}" in client.get(reverse("destinations:list")).content.decode()
+    client.post(page, form_data())
+    destination.refresh_from_db()
+    assert destination.credentials_end is None
+
+
 def test_the_gallery_keeps_the_words_of_its_search() -> None:
     html = client_with(group="Engineer").get(reverse("destinations:add"), {"q": '"li'}).content.decode()
     assert 'value="&quot;li"' in html
