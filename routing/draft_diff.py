@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from django.utils.translation import gettext as _
 
-from destinations.models import LedgerState
 from routing import drafts, history, impact, sentences, toggles
 from routing.models import DraftChange, DraftField, Route, RoutingChange
 from routing.policy import DestinationRule, carries, mode_label
@@ -50,8 +49,8 @@ def difference(changes: Sequence[DraftChange], state: Snapshot) -> Difference:
     known = [change for change in changes if change.destination_id in state.rules]
     now = in_force(known, state)
     added, removed = _switched(wanted, state)
-    received = impact.counts(LedgerState.RECEIVED, added)
-    delivered = impact.counts(LedgerState.DELIVERED, removed)
+    received = impact.received(added)
+    delivered = impact.delivered(removed)
     told = impact.words_of(received, added)
     told |= {pair: _("%(count)s in 7 days") % {"count": f"{count:,}"} for pair, count in delivered.items() if count}
     sections = []
@@ -66,7 +65,7 @@ def difference(changes: Sequence[DraftChange], state: Snapshot) -> Difference:
         ]
         sections.append(Section(rule, lines, after.mode_label if after.mode != rule.mode else ""))
     found = [line for section in sections for line in section.lines if line.conflict]
-    return Difference(sections, impact.sentence(added, removed), found)
+    return Difference(sections, impact.meant(sum(received.values()), sum(delivered.values())), found)
 
 
 def _switched(wanted: dict[int, drafts.Wanted], state: Snapshot) -> tuple[list[Pair], list[Pair]]:
