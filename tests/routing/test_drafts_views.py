@@ -191,7 +191,7 @@ def test_a_published_draft_is_one_row_of_the_history(ada: Client, pixel: Destina
     entry = RoutingChange.objects.filter(note="Spring").earliest("pk")
     text = ada.get(f"/admin/configure/history/{entry.pk}/").content.decode()
     assert f"Published from draft {draft.pk}" in text
-    assert ">Other</a>" in text
+    assert "Other stops receiving SignUp" in text
 
 
 def test_a_conflict_stands_on_the_page_with_keep_and_drop(ada: Client, pixel: Destination) -> None:
