@@ -194,6 +194,24 @@ def test_a_published_draft_is_one_row_of_the_history(ada: Client, pixel: Destina
     assert "Other stops receiving SignUp" in text
 
 
+def test_publishing_ends_with_its_undo_and_the_last_days(ada: Client, pixel: Destination) -> None:
+    other = factories.make_destination("meta", name="Other")
+    for one in (pixel, other):
+        toggle(ada, one, "FeatureUsed:1")
+    draft = draft_of("ada")
+    answer = ada.post(f"{DRAFTS}{draft.pk}/publish/", {"revision": str(draft.revision), "note": ""}, follow=True)
+    entry = RoutingChange.objects.earliest("pk")
+    html = answer.content.decode().partition('id="toasts"')[2]
+    assert f"<p>Published as version {entry.version}.</p>" in html
+    assert f'href="{reverse("routing:history_entry", args=[entry.pk])}#backfill">Send the last days…' in html
+    assert f'name="change" value="{entry.pk}">Undo' in html
+    page = answer.redirect_chain[-1][0]
+    assert ">Undo<" not in someone("bob", "Engineer").get(page).content.decode(), "bob did not do it"
+    ada.post(MATRIX + "undo/", {"change": str(entry.pk)})
+    assert not is_on(pixel, "FeatureUsed")
+    assert not is_on(other, "FeatureUsed")
+
+
 def test_a_conflict_stands_on_the_page_with_keep_and_drop(ada: Client, pixel: Destination) -> None:
     ada.post(f"{MATRIX}{pixel.pk}/SignUp/", {"native_name": "Joined"})
     toggles.apply(pixel, native_names={"SignUp": "Registered"}, actor="eve")
