@@ -145,6 +145,22 @@ def test_what_is_switched_on_but_not_sent_is_said_and_counts_for_nothing(ada: Us
     assert (line.impact, found.impact) == ("", "")
 
 
+def test_a_mode_says_event_by_event_what_it_switches(ada: User, pixel: Destination) -> None:
+    factories.make_received("FeatureUsed", 1204)
+    found = difference(collect(ada, pixel, mode="everything"))
+    (section,) = found.sections
+    (line,) = section.lines
+    told = {one.event: one for one in section.by_mode.switches}
+    assert f"mode Recommended → Everything, {len(told)} events on, 0 off" in line.text
+    assert told["FeatureUsed"].text == "Pixel starts receiving FeatureUsed"
+    assert told["FeatureUsed"].impact == "1,204 in 7 days"
+    assert section.by_mode.switches[0].event == "FeatureUsed", "what weighs most stands first"
+    assert "SignUp" not in told, "it is on already"
+    assert "up to 1,204 more deliveries" in found.impact
+    (section,) = difference(collect(ada, pixel, on={"FeatureUsed": False})).sections
+    assert "FeatureUsed" not in [one.event for one in section.by_mode.switches], "it has a line of its own"
+
+
 # --- Publishing ------------------------------------------------------------------------------------------
 def test_publishing_is_one_version_with_the_note_and_can_be_taken_back(
     ada: User, pixel: Destination, django_capture_on_commit_callbacks: Any

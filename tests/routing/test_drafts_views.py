@@ -194,6 +194,15 @@ def test_a_published_draft_is_one_row_of_the_history(ada: Client, pixel: Destina
     assert "Other stops receiving SignUp" in text
 
 
+def test_who_reviews_a_mode_sees_each_event_of_it(ada: Client, pixel: Destination) -> None:
+    factories.make_received("FeatureUsed", 1204)
+    seen = str(snapshot.stored_version())
+    ada.post(MATRIX + "change/", {"set": f"{pixel.pk}:=everything", "seen": seen}, **HTMX)  # type: ignore[arg-type]
+    html = someone("bob", "Engineer").get(f"{DRAFTS}{draft_of('ada').pk}/").content.decode()
+    assert 'Pixel starts receiving <strong>FeatureUsed</strong> <span class="quiet">1,204 in 7 days</span>' in html
+    assert '<details class="diff-more"><summary>' in html
+
+
 def test_publishing_ends_with_its_undo_and_the_last_days(ada: Client, pixel: Destination) -> None:
     other = factories.make_destination("meta", name="Other")
     for one in (pixel, other):
