@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 from django import forms
@@ -24,6 +24,7 @@ from trackstack_site.guard import key_of
 from trackstack_site.moment_field import MomentField
 from trackstack_site.wording import NameSelect
 
+MORNING = "08:00"
 SHOWN_DAYS = 30
 MOST_SHOWN = 50
 
@@ -44,6 +45,11 @@ class TimeForm(forms.Form):
 
     name_here = "time_form"
     publish_at = MomentField(gettext_lazy("Publish at ({zone})"))
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, initial={"publish_at": _next_morning()}, **kwargs)
+        if not self.is_bound:  # what was typed is not proposed anew
+            self.fields["publish_at"].widget.attrs["data-tomorrow-at"] = MORNING
 
     def clean_publish_at(self) -> datetime:
         at: datetime | None = self.cleaned_data["publish_at"]
@@ -134,7 +140,7 @@ def _page(request: HttpRequest, pk: int, unfit: forms.Form | None = None) -> Htt
         **_made(request, draft),
     }
     if context["may_publish"]:
-        context["time_form"] = TimeForm(initial={"publish_at": _next_morning()})
+        context["time_form"] = TimeForm()
     if context["may_edit"]:
         context["reviewer_form"] = ReviewerForm(author=request.user)
     if context["may_decide"]:
@@ -175,8 +181,8 @@ def _rights(draft: Draft, user: Any) -> dict[str, bool]:
 
 
 def _next_morning() -> datetime:
-    day = timezone.now() + timedelta(days=1)
-    return day.replace(hour=8, minute=0, second=0, microsecond=0)
+    """In UTC; times.js knows the reader's."""
+    return datetime.combine(timezone.now() + timedelta(days=1), time.fromisoformat(MORNING), UTC)
 
 
 # --- Doing ------------------------------------------------------------------------------------------------------

@@ -263,6 +263,9 @@ def test_publishing_at_a_time_and_stopping_it(ada: Client, pixel: Destination) -
     draft = draft_of("ada")
     page = f"{DRAFTS}{draft.pk}/"
     revision = {"revision": str(draft.revision)}
+    tomorrow = timezone.now() + timedelta(days=1)
+    html = ada.get(page).content.decode()
+    assert f'value="{tomorrow:%Y-%m-%d}T08:00" data-utc data-tomorrow-at="08:00"' in html
     for wrong, said in (
         ("", "Choose a time to come."),
         ("tomorrow", "This is not a time."),
@@ -270,6 +273,7 @@ def test_publishing_at_a_time_and_stopping_it(ada: Client, pixel: Destination) -
     ):
         answer = ada.post(page + "schedule/", {"publish_at": wrong, "note": "for later", **revision})
         assert answer.status_code == 422
+        assert "data-tomorrow-at" not in answer.content.decode(), "what was typed is not proposed anew"
         assert f'<ul class="errors" id="id_publish_at_error"><li>{said}</li></ul>' in answer.content.decode()
         assert "for later</textarea>" in answer.content.decode(), "what was typed is not lost"
         assert draft_of("ada").state == DraftState.OPEN
