@@ -78,13 +78,25 @@ def of(made: Sequence[RoutingChange]) -> dict[int, Effect]:
         rows = []
         if hours.number and events.get(pk):
             counts = [single.get((pk, event), (0, 0)) for event in events[pk]]
-            label = _("Delivered, %(events)s") % {"events": sentences.listed(events[pk])}
-            rows.append(Row(label, sum(one[0] for one in counts), sum(one[1] for one in counts), _whole(hours.number)))
+            rows.append(
+                Row(
+                    _named(events[pk]),
+                    sum(one[0] for one in counts),
+                    sum(one[1] for one in counts),
+                    _whole(hours.number),
+                )
+            )
         delivered_before, dead_before, delivered, dead = whole.get(pk, (0, 0, 0, 0))
         rows.append(Row(_("Delivered, all events"), delivered_before, delivered))
         rows.append(Row(_("Dead, all events"), dead_before, dead))
         found[pk] = Effect(before, after, rows)
     return found
+
+
+def _named(events: list[str]) -> str:
+    if len(events) > sentences.MOST_NAMED:
+        return _("Delivered, the %(count)d events it changed") % {"count": len(events)}
+    return _("Delivered, %(events)s") % {"events": sentences.listed(events)}
 
 
 def changed_events(made: Sequence[RoutingChange]) -> dict[int, list[str]]:

@@ -160,7 +160,7 @@ def _made(request: HttpRequest, draft: Draft) -> dict[str, Any]:
         found["backfills"] = toasts.backfills_of(made)
     if made and request.GET.get("changed") == str(made[0].pk) and draft.publisher_id == request.user.pk:
         text = _("Published as version %(version)d.") % {"version": draft.version}
-        found["toast"] = toasts.toast_of_all(made) | {"text": text}
+        found["toast"] = toasts.toast_of_all(made) | {"text": text, "leaves": True}
     return found
 
 

@@ -80,7 +80,7 @@ def entry(request: HttpRequest, pk: int) -> HttpResponse:
         "may_roll_back": is_routing and request.user.has_perms(("routing.toggle_route", "routing.change_route")),
         "may_take_back": may_take_back,
         "why_kept": history.why_kept(made) if may_take_back else "",
-        "toast": toasts.last_change(request),
+        "toast": toasts.last_change(request, is_matrix=False),
     }
     return render(request, "routing/history_entry.html", context)
 

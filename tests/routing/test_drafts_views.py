@@ -214,6 +214,7 @@ def test_publishing_ends_with_its_undo_and_the_last_days(ada: Client, pixel: Des
     assert f"<p>Published as version {entry.version}.</p>" in html
     assert f'href="{reverse("routing:history_entry", args=[entry.pk])}#backfill">Send the last days…' in html
     assert f'name="change" value="{entry.pk}">Undo' in html
+    assert "hx-post" not in html, "there are no cells here to swap: Undo leads to them"
     page = answer.redirect_chain[-1][0]
     assert ">Undo<" not in someone("bob", "Engineer").get(page).content.decode(), "bob did not do it"
     ada.post(MATRIX + "undo/", {"change": str(entry.pk)})

@@ -289,6 +289,17 @@ def test_the_page_of_a_version_shows_all_of_it(django_assert_max_num_queries: An
         client.get(reverse("routing:history_entry", args=[made[0].pk]))
 
 
+def test_much_of_a_version_is_folded_and_counted_together() -> None:
+    meta = factories.make_destination("meta", name="Pixel")
+    entry = changed(meta, mode="everything")
+    RoutingChange.objects.update(at=timezone.now() - timedelta(hours=3))
+    page = reverse("routing:history_entry", args=[entry.pk])
+    html = client_with(group="Viewer").get(page).content.decode()
+    assert f"and {len(entry.sentences) - 8} more</summary>" in html
+    assert all(sentence in html for sentence in entry.sentences)
+    assert f"Delivered, the {len(entry.after['selected'])} events it changed" in html
+
+
 def test_a_version_is_taken_back_from_its_page() -> None:
     meta = factories.make_destination("meta", name="Pixel", event_mode="custom")
     entry = changed(meta, on={"SignUp": True})
