@@ -7,13 +7,10 @@ from typing import NamedTuple
 
 from django.utils.translation import gettext as _
 
-from destinations.models import LedgerState
-from routing import drafts, history, impact, sentences, toggles
+from routing import drafts, history, net, sentences, toggles
 from routing.models import DraftChange, DraftField, Route, RoutingChange
-from routing.policy import DestinationRule, carries, mode_label
+from routing.policy import DestinationRule, mode_label
 from routing.snapshot import Snapshot
-
-Pair = tuple[int, str]
 
 
 class Line(NamedTuple):
@@ -35,6 +32,8 @@ class Section(NamedTuple):
     lines: list[Line]
     becomes: str
     """The mode that it will have, when that is another."""
+    by_mode: net.Part
+    """What a mode switches, that no line of its own speaks of."""
 
 
 class Difference(NamedTuple):
@@ -49,37 +48,31 @@ def difference(changes: Sequence[DraftChange], state: Snapshot) -> Difference:
     overtaken = conflicts(changes, state)
     known = [change for change in changes if change.destination_id in state.rules]
     now = in_force(known, state)
-    added, removed = _switched(wanted, state)
-    received = impact.counts(LedgerState.RECEIVED, added)
-    delivered = impact.counts(LedgerState.DELIVERED, removed)
-    told = impact.words_of(received, added)
-    told |= {pair: _("%(count)s in 7 days") % {"count": f"{count:,}"} for pair, count in delivered.items() if count}
+    there = {pk: one for pk, one in wanted.items() if pk in state.rules}
+    shown = net.preview(
+        net.of_change(
+            state.rules[pk],
+            state,
+            mode=one.mode,
+            on=one.on,
+            native_names=one.native_names,
+            native_ids=one.native_ids,
+        )
+        for pk, one in there.items()
+    )
     sections = []
-    for pk, one in wanted.items():
-        if (rule := state.rules.get(pk)) is None:
-            continue
+    for (pk, one), part in zip(there.items(), shown.parts, strict=True):
+        rule, by_mode = state.rules[pk], part.without(one.on)
         after = drafts.drafted_rule(rule, one, state.events)
+        told = {line.event: line.impact for line in part.switches}
         lines = [
-            _line(change, rule, after, state, now[change.pk], told, overtaken.get(change.pk, ""))
+            _line(change, rule, after, state, now[change.pk], told, by_mode, overtaken.get(change.pk, ""))
             for change in known
             if change.destination_id == pk
         ]
-        sections.append(Section(rule, lines, after.mode_label if after.mode != rule.mode else ""))
+        sections.append(Section(rule, lines, after.mode_label if after.mode != rule.mode else "", by_mode))
     found = [line for section in sections for line in section.lines if line.conflict]
-    return Difference(sections, impact.sentence(added, removed), found)
-
-
-def _switched(wanted: dict[int, drafts.Wanted], state: Snapshot) -> tuple[list[Pair], list[Pair]]:
-    """Destination and event: what is sent from then on all in all, and what no more."""
-    added: list[Pair] = []
-    removed: list[Pair] = []
-    for pk, one in wanted.items():
-        if (rule := state.rules.get(pk)) is not None:
-            diff = toggles.diff(rule, mode=one.mode, on=one.on, events=state.events)
-            after = drafts.drafted_rule(rule, one, state.events)
-            added += [(pk, event) for event in diff.added if carries(after, event).send]
-            removed += [(pk, event) for event in diff.removed]
-    return added, removed
+    return Difference(sections, shown.impact, found)
 
 
 def _line(
@@ -88,25 +81,25 @@ def _line(
     after: DestinationRule,
     state: Snapshot,
     now: str,
-    told: dict[Pair, str],
+    told: dict[str, str],
+    by_mode: net.Part,
     conflict: str,
 ) -> Line:
     event = change.event_name
     is_so = now == change.wanted and not conflict
     if change.field == DraftField.MODE:
-        diff = toggles.diff(rule, mode=change.wanted, events=state.events)
         text = _("%(destination)s: mode %(before)s → %(after)s, %(added)d events on, %(removed)d off") % {
             "destination": rule.name,
             "before": mode_label(now),
             "after": mode_label(change.wanted),
-            "added": len(diff.added),
-            "removed": len(diff.removed),
+            "added": sum(1 for switch in by_mode.switches if switch.tone == "added"),
+            "removed": sum(1 for switch in by_mode.switches if switch.tone == "removed"),
         }
-        return Line(change, text, conflict=conflict, is_so=is_so and not diff)
+        return Line(change, text, conflict=conflict, is_so=is_so and not by_mode.switches)
     if change.field != DraftField.ENABLED:
         native = sentences.native(change.field, rule.name, event, now, change.wanted)
         return Line(change, native, conflict=conflict, is_so=is_so)
-    said = told.get((rule.id, event), "")
+    said = told.get(event, "")
     if change.wanted == "0":
         return Line(change, sentences.stops(rule.name, event), "removed", said, conflict=conflict, is_so=is_so)
     text = toggles.switched_on(after, rule.name, event)

@@ -8,18 +8,16 @@ with an entry of its own.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from django.conf import settings
 from django.db import transaction
-from django.db.models import QuerySet, Sum
-from django.utils import timezone
+from django.db.models import QuerySet
 from django.utils.translation import gettext
 
-from destinations.models import DeliveryMinute, Destination, Span
+from destinations.models import Destination
 from routing import drafts, snapshot, toggles
 from routing import sentences as said
 from routing.models import RoutingChange
@@ -33,7 +31,6 @@ ROUTING = ("toggle", "mode", "mapping")
 """Actions that changed what is routed: those that can be compared and taken back."""
 TESTS = "tests"
 """What is asked for to see the test events that were sent: they changed nothing, and stand apart."""
-EFFECT = timedelta(hours=24)
 MOST_BACK = 2000
 """Entries that a comparison may span."""
 
@@ -232,9 +229,9 @@ def roll_back(
 
 
 def take_back(made: Sequence[RoutingChange], *, user: Any) -> list[RoutingChange]:
-    """Undo entries that were made together, as one new version.
+    """Undo entries that were made together, as one new version: exactly the reverse of each.
 
-    Raises toggles.ToggleError, also when one of their destinations was changed again since, or is gone.
+    Raises toggles.ToggleError, also when something that they changed was changed again since, or a destination is gone.
     """
     undone, group = [], toggles.Group()
     with in_english():
@@ -243,15 +240,12 @@ def take_back(made: Sequence[RoutingChange], *, user: Any) -> list[RoutingChange
         # Locked together and in order, so that nothing comes between the look and the change.
         rows = Destination.objects.select_for_update(of=("self",)).order_by("pk")
         held = rows.in_bulk([one.destination_pk for one in made if one.destination_pk is not None])
+        if why := why_kept(made):
+            raise toggles.ToggleError(why)
         for one in made:
-            later = RoutingChange.objects.filter(pk__gt=made[-1].pk, destination_pk=one.destination_pk)
-            destination = held.get(one.destination_pk or 0)
-            if destination is None or later.exclude(action=toggles.TEST).exists():
-                sentence = gettext("%(destination)s was changed again since, so this cannot be undone by itself.")
-                raise toggles.ToggleError(sentence % {"destination": one.destination_name})
             on = dict.fromkeys(one.after.get("selected", ()), False)
             change = toggles.apply(
-                destination,
+                held[one.destination_pk or 0],
                 mode=one.before.get("mode"),
                 on=on | dict.fromkeys(one.before.get("selected", ()), True),
                 native_names=one.before.get("native_name"),
@@ -260,31 +254,67 @@ def take_back(made: Sequence[RoutingChange], *, user: Any) -> list[RoutingChange
                 note=note,
                 group=group,
             )
+            if not _is_reverse(change, one):
+                # What a mode means may be another by now: an event was added, or retired.
+                raise toggles.ToggleError(_kept_sentence(one.destination_name))
             if change is not None:
                 undone.append(change)
     return undone
 
 
-class Effect(NamedTuple):
-    """Deliveries of a destination in a stretch of time."""
+def why_kept(made: Sequence[RoutingChange]) -> str:
+    """Why entries that were made together cannot be taken back by themselves; empty when they can. Two queries."""
+    asked = {one.destination_pk for one in made}
+    present = set(Destination.objects.present().filter(pk__in=asked - {None}).values_list("pk", flat=True))
+    later = RoutingChange.objects.filter(pk__gt=made[-1].pk, destination_pk__in=present, action__in=ROUTING)
+    since: dict[int | None, list[RoutingChange]] = {}
+    for number, row in enumerate(later.only("destination_pk", "before", "after").order_by("pk")[: MOST_BACK + 1]):
+        if number == MOST_BACK:
+            sentence = gettext("More than %(count)d changes were made there since.")
+            return sentence % {"count": MOST_BACK}
+        since.setdefault(row.destination_pk, []).append(row)
+    for one in made:
+        overtaking = (row for row in since.get(one.destination_pk, ()) if _overtakes(row, one))
+        if one.destination_pk not in present or any(overtaking):
+            return _kept_sentence(one.destination_name)
+    return ""
 
-    delivered: int
-    dead: int
+
+def _kept_sentence(destination: str) -> str:
+    sentence = gettext("%(destination)s was changed again since, so this cannot be undone by itself.")
+    return sentence % {"destination": destination}
 
 
-def effect(entry: RoutingChange) -> tuple[Effect, Effect] | None:
-    """The 24 hours before a change and those after it; None for what concerns no destination, or is no longer kept."""
-    kept = settings.RETENTION_DAYS["minutes"]
-    if entry.destination_pk is None or entry.at - EFFECT < timezone.now() - timedelta(days=kept):
-        return None
-    return _sum(entry.destination_pk, entry.at - EFFECT, entry.at), _sum(
-        entry.destination_pk, entry.at, entry.at + EFFECT
-    )
+def _overtakes(later: RoutingChange, entry: RoutingChange) -> bool:
+    """Whether taking the entry back would take back some of a later one of its destination, too.
+
+    A mode decides of every event: with a switch, in either order, neither goes without the other.
+    """
+    mine, theirs = _touched(entry), _touched(later)
+    kinds = [{kind for kind, _event in touched} for touched in (mine, theirs)]
+    is_by_mode = any("mode" in one and "selected" in other for one, other in (kinds, kinds[::-1]))
+    return is_by_mode or bool(mine & theirs)
 
 
-def _sum(destination_pk: int, since: datetime, until: datetime) -> Effect:
-    rows = DeliveryMinute.objects.filter(
-        destination_id=destination_pk, span__in=(Span.MINUTE, Span.PART), minute__gte=since, minute__lt=until
-    )
-    found = rows.aggregate(delivered=Sum("delivered"), dead=Sum("dead"))
-    return Effect(found["delivered"] or 0, found["dead"] or 0)
+def _touched(entry: RoutingChange) -> set[tuple[str, str]]:
+    """Kind and event (empty for the mode) of each thing that an entry changed."""
+    found = {("mode", "")} if "mode" in entry.after else set()
+    for kind in ("selected", "native_name", "native_id"):
+        found |= {(kind, event) for values in (entry.before, entry.after) for event in values.get(kind, ())}
+    return found
+
+
+def _is_reverse(change: RoutingChange | None, entry: RoutingChange) -> bool:
+    before, after = (change.before, change.after) if change is not None else ({}, {})
+    return _in_order(before) == _in_order(entry.after) and _in_order(after) == _in_order(entry.before)
+
+
+def _in_order(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {**values, "selected": sorted(values.get("selected", ()))}
+
+
+def reverse_of(made: Sequence[RoutingChange]) -> list[Net]:
+    """What taking entries back would change."""
+    rules = snapshot.current().rules
+    backwards = [_net(one.destination_pk, [one]).reversed() for one in made if one.destination_pk is not None]
+    return [net._replace(after=_now_with(rules.get(net.destination_pk), net)) for net in backwards if net.lines]

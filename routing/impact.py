@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
-from django.db.models import Sum
+from django.db.models import QuerySet, Sum
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from destinations import platforms
 from destinations.models import LedgerEntry, LedgerState
 from events import recent
 
@@ -22,16 +23,10 @@ Pairs = Iterable[tuple[int, str]]
 """Destination id and event."""
 
 
-def words(received: Mapping[str, int], names: Iterable[str]) -> dict[str, str]:
-    """Event → "1,204 in 7 days, 61 % with e-mail"; empty for what did not come."""
-    found = words_of({(0, name): count for name, count in received.items()}, [(0, name) for name in names])
-    return {name: said for (_pk, name), said in found.items()}
-
-
 def words_of(
     counted: Mapping[tuple[int, str], int], pairs: Pairs, *, with_email: bool = True
 ) -> dict[tuple[int, str], str]:
-    """`words` for events of several destinations. with_email: not asked for what stops."""
+    """ "1,204 in 7 days, 61 % with e-mail", of each that came. with_email: not asked for what stops."""
     wanted = [pair for pair in pairs if counted.get(pair)]
     emails = recent.with_email(sorted({name for _pk, name in wanted})) if wanted and with_email else {}
     found = {}
@@ -42,11 +37,6 @@ def words_of(
         else:
             found[pair] = _("%(count)s in %(days)d days, %(share)d %% with e-mail") % values
     return found
-
-
-def sentence(added: Pairs, removed: Pairs) -> str:
-    """How many deliveries more or fewer the last days would have seen; empty when nothing came of it."""
-    return meant(_sum(LedgerState.RECEIVED, added), _sum(LedgerState.DELIVERED, removed))
 
 
 def meant(more: int, fewer: int) -> str:
@@ -75,20 +65,33 @@ def meant(more: int, fewer: int) -> str:
     return sentence % values
 
 
-def _sum(state: LedgerState, pairs: Pairs) -> int:
-    return sum(counts(state, pairs).values())
+def received(pairs: Pairs) -> dict[tuple[int, str], int]:
+    """How many of each event came over the last days: what its destination may get from now on, at most.
+
+    Counted where every event is, at the built-in warehouse: a destination's own books begin on the day it was added.
+    They know no sources, so one that takes only some of them gets fewer. One query.
+    """
+    wanted = set(pairs)
+    builtin = [platform.key for platform in platforms.every() if platform.is_builtin]
+    rows = _ledger(LedgerState.RECEIVED, wanted).filter(destination__platform_key__in=builtin)
+    came = dict(rows.values_list("event_name").annotate(total=Sum("count")).order_by()) if wanted else {}
+    return {(pk, event): came[event] for pk, event in wanted if event in came}
 
 
-def counts(state: LedgerState, pairs: Pairs) -> dict[tuple[int, str], int]:
-    """How many of each there were over the last days."""
+def delivered(pairs: Pairs) -> dict[tuple[int, str], int]:
+    """How many of each the destination got over the last days. One query."""
     wanted = set(pairs)
     if not wanted:
         return {}
-    since = timezone.now().date() - timedelta(days=DAYS - 1)
     rows = (
-        LedgerEntry.objects.filter(day__gte=since, state=state, destination__in={pk for pk, _event in wanted})
-        .filter(event_name__in={event for _, event in wanted})
+        _ledger(LedgerState.DELIVERED, wanted)
+        .filter(destination__in={pk for pk, _event in wanted})
         .values_list("destination_id", "event_name")
         .annotate(total=Sum("count"))
     )
     return {(pk, event): total for pk, event, total in rows.order_by() if (pk, event) in wanted}
+
+
+def _ledger(state: LedgerState, pairs: Pairs) -> QuerySet[LedgerEntry]:
+    since = timezone.now().date() - timedelta(days=DAYS - 1)
+    return LedgerEntry.objects.filter(day__gte=since, state=state, event_name__in={event for _pk, event in pairs})

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
 from destinations import reasons
 from destinations.platforms.base import Kind
+from routing import sentences
 from routing.matrix import Cell, why_held
 from routing.policy import DestinationRule, EventRule
 from trackstack_site.templatetags.figures import thousands
@@ -20,11 +21,19 @@ class Mark(NamedTuple):
     sentence: str
 
 
-def of(cell: Cell, rule: DestinationRule, event_rule: EventRule) -> list[Mark]:
-    """What keeps the event from arriving first, then what is only worth knowing."""
+def of(event: str, column: Mapping[str, Cell], rule: DestinationRule, event_rule: EventRule) -> list[Mark]:
+    """What keeps the event from arriving first, then what is only worth knowing. column: all cells of the destination,
+    by their events.
+    """
+    cell = column[event]
     if cell.is_always:
         return [Mark("", _("Every accepted event is here."))]
-    return [*_of_column(rule), *_of_mapping(cell, rule), *_of_outcome(cell), *_of_choice(cell, rule, event_rule)]
+    return [
+        *_of_column(rule),
+        *_of_mapping(cell, column, rule),
+        *_of_outcome(cell),
+        *_of_choice(cell, rule, event_rule),
+    ]
 
 
 def _of_column(rule: DestinationRule) -> list[Mark]:
@@ -33,7 +42,7 @@ def _of_column(rule: DestinationRule) -> list[Mark]:
     return [Mark("", why_held(rule))] if rule.is_held else []
 
 
-def _of_mapping(cell: Cell, rule: DestinationRule) -> list[Mark]:
+def _of_mapping(cell: Cell, column: Mapping[str, Cell], rule: DestinationRule) -> list[Mark]:
     reason = "" if cell.native_name else "unmapped"
     if cell.native_name and cell.lacks_id:
         reason = "missing_native_id"
@@ -43,10 +52,9 @@ def _of_mapping(cell: Cell, rule: DestinationRule) -> list[Mark]:
             Mark("is-lacking", f"{sentence} {_('Until then, nothing is sent.')}") if cell.is_on else Mark("", sentence)
         ]
     if cell.fan_in:
-        sentence = ngettext(
-            "%(count)d event becomes %(name)s here.", "%(count)d events become %(name)s here.", cell.fan_in
-        )
-        return [Mark("is-fan", sentence % {"count": cell.fan_in, "name": cell.native_name})]
+        together = [name for name, other in column.items() if other.is_on and other.native_name == cell.native_name]
+        values = {"events": sentences.listed(together), "name": cell.native_name}
+        return [Mark("is-fan", _("%(events)s become %(name)s here.") % values)]
     return []
 
 

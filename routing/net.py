@@ -9,7 +9,6 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from destinations import platforms, reasons
-from destinations.models import LedgerState
 from routing import drafts, impact, toggles
 from routing import sentences as said
 from routing.policy import DestinationRule, carries
@@ -152,8 +151,8 @@ def preview(nets: Iterable[Net]) -> Preview:
     known = [(net, net.lines) for net in nets]
     added = [(net.destination_pk, line.event) for net, lines in known for line in lines if _is_sent(line)]
     removed = [(net.destination_pk, line.event) for net, lines in known for line in lines if line.tone == "removed"]
-    received = impact.counts(LedgerState.RECEIVED, added)
-    delivered = impact.counts(LedgerState.DELIVERED, removed)
+    received = impact.received(added)
+    delivered = impact.delivered(removed)
     words = impact.words_of(received, added) | impact.words_of(delivered, removed, with_email=False)
     counts = received | delivered
     parts = []

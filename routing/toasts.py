@@ -18,13 +18,16 @@ from routing.policy import DestinationRule, carries
 from trackstack_site.guard import key_of
 
 
-def last_change(request: HttpRequest) -> dict[str, Any] | None:
-    """The change this page was redirected from, for the toast with its Undo."""
+def last_change(request: HttpRequest, *, is_matrix: bool = True) -> dict[str, Any] | None:
+    """The change this page was redirected from, for the toast with its Undo.
+
+    is_matrix: whether the page has the cells that an Undo swaps; elsewhere it leads to them.
+    """
     pk = key_of(request.GET.get("changed", ""))
     entry = RoutingChange.objects.filter(pk=pk, user_id=request.user.pk).first() if pk else None
     if entry is None:
         return None
-    return toast_of_all(list(history.siblings(entry)))
+    return toast_of_all(list(history.siblings(entry))) | {"leaves": not is_matrix}
 
 
 def toast_of(entry: RoutingChange) -> dict[str, Any]:

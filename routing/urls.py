@@ -23,6 +23,7 @@ urlpatterns = [
     path("history/compare/", views_history.compare, name="history_compare"),
     path("history/back/<int:version>/", views_history.roll_back, name="roll_back"),
     path("history/<int:pk>/", views_history.entry, name="history_entry"),
+    path("history/<int:pk>/take-back/", views_history.take_back, name="take_back"),
     path("drafts/", views_drafts.index, name="drafts"),
     path("drafts/collecting/", views_drafts.collecting, name="collecting"),
     path("drafts/undo/", views_drafts.undo, name="draft_undo"),

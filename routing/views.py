@@ -275,7 +275,7 @@ def unchanged(asked: Asked | None) -> str:
 @may("routing.view_route", "routing.toggle_route")
 @require_POST
 def undo(request: HttpRequest) -> HttpResponse:
-    """Take back the last change of switches, when it still is the last of each destination that it changed."""
+    """Take back changes that were made together, when nothing that they changed was touched since."""
     entry = get_object_or_404(RoutingChange, pk=key_of(request.POST.get("change", "")) or 0)
     made = list(history.siblings(entry))
     if any("native_name" in one.before or "native_id" in one.before for one in made) and not request.user.has_perm(

@@ -23,10 +23,10 @@ def days(request: HttpRequest, destination_id: int, event: str) -> HttpResponse:
     shown = drafts.view_of(request.user).shown(live.rules[destination_id], live.events)
     rule, key = shown.rule, (destination_id, event)
     week = cell_days.week(event, destination_id, timezone.now().date())
-    cell = model.cells_of(rule, live.events, {key: week.delivered}, {key: week.dead}, shown.drafted)[event]
+    column = model.cells_of(rule, live.events, {key: week.delivered}, {key: week.dead}, shown.drafted)
     context = {
-        "cell": cell,
-        "marks": marks.of(cell, rule, live.events[event]),
+        "cell": column[event],
+        "marks": marks.of(event, column, rule, live.events[event]),
         "week": week,
         "height": cell_days.BAR_HEIGHT,
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 from django import forms
@@ -11,6 +11,7 @@ from django.contrib import messages
 from django.db.models import Count
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -23,6 +24,7 @@ from trackstack_site.guard import key_of
 from trackstack_site.moment_field import MomentField
 from trackstack_site.wording import NameSelect
 
+MORNING = "08:00"
 SHOWN_DAYS = 30
 MOST_SHOWN = 50
 
@@ -43,6 +45,11 @@ class TimeForm(forms.Form):
 
     name_here = "time_form"
     publish_at = MomentField(gettext_lazy("Publish at ({zone})"))
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, initial={"publish_at": _next_morning()}, **kwargs)
+        if not self.is_bound:  # what was typed is not proposed anew
+            self.fields["publish_at"].widget.attrs["data-tomorrow-at"] = MORNING
 
     def clean_publish_at(self) -> datetime:
         at: datetime | None = self.cleaned_data["publish_at"]
@@ -130,13 +137,10 @@ def _page(request: HttpRequest, pk: int, unfit: forms.Form | None = None) -> Htt
         "difference": draft_diff.difference(changes, snapshot.current()) if is_waiting else None,
         **_rights(draft, request.user),
         "note_form": NoteForm(initial={"note": request.POST.get("note", draft.note)}),
-        "backfills": [],
+        **_made(request, draft),
     }
-    if draft.version is not None and request.user.has_perm("destinations.add_replay"):
-        entries = RoutingChange.objects.filter(version=draft.version).order_by("pk")
-        context["backfills"] = toasts.backfills_of(entries)
     if context["may_publish"]:
-        context["time_form"] = TimeForm(initial={"publish_at": _next_morning()})
+        context["time_form"] = TimeForm()
     if context["may_edit"]:
         context["reviewer_form"] = ReviewerForm(author=request.user)
     if context["may_decide"]:
@@ -144,6 +148,20 @@ def _page(request: HttpRequest, pk: int, unfit: forms.Form | None = None) -> Htt
     if unfit is not None:
         context[unfit.name_here] = unfit  # type: ignore[attr-defined]
     return render(request, "routing/draft.html", context, status=422 if unfit is not None else 200)
+
+
+def _made(request: HttpRequest, draft: Draft) -> dict[str, Any]:
+    """What publishing it made: its page in the history, the last days to send; and a toast for who just did it."""
+    if draft.version is None:
+        return {}
+    made = list(RoutingChange.objects.filter(version=draft.version).exclude(action=toggles.TEST).order_by("pk"))
+    found: dict[str, Any] = {"first_made": made[0] if made else None}
+    if request.user.has_perm("destinations.add_replay"):
+        found["backfills"] = toasts.backfills_of(made)
+    if made and request.GET.get("changed") == str(made[0].pk) and draft.publisher_id == request.user.pk:
+        text = _("Published as version %(version)d.") % {"version": draft.version}
+        found["toast"] = toasts.toast_of_all(made) | {"text": text, "leaves": True}
+    return found
 
 
 def _rights(draft: Draft, user: Any) -> dict[str, bool]:
@@ -163,8 +181,8 @@ def _rights(draft: Draft, user: Any) -> dict[str, bool]:
 
 
 def _next_morning() -> datetime:
-    day = timezone.now() + timedelta(days=1)
-    return day.replace(hour=8, minute=0, second=0, microsecond=0)
+    """In UTC; times.js knows the reader's."""
+    return datetime.combine(timezone.now() + timedelta(days=1), time.fromisoformat(MORNING), UTC)
 
 
 # --- Doing ------------------------------------------------------------------------------------------------------
@@ -220,10 +238,14 @@ def act(request: HttpRequest, pk: int, act: str) -> HttpResponse:
     return _answer(request, pk, lambda: done(request, pk))
 
 
-def _answer(request: HttpRequest, pk: int, done: Callable[[], str]) -> HttpResponse:
+def _answer(request: HttpRequest, pk: int, done: Callable[[], str | HttpResponse]) -> HttpResponse:
+    """done: returns what is said on the draft's page, or another answer."""
     get_object_or_404(Draft, pk=pk)
     try:
-        messages.success(request, done())
+        said = done()
+        if isinstance(said, HttpResponse):
+            return said
+        messages.success(request, said)
     except UnfitError as error:
         return _page(request, pk, error.form)
     except (publishing.DraftError, toggles.ToggleError) as error:
@@ -261,12 +283,13 @@ def _note(request: HttpRequest, pk: int) -> str:
     return _("The note is saved.")
 
 
-def _publish(request: HttpRequest, pk: int) -> str:
+def _publish(request: HttpRequest, pk: int) -> str | HttpResponse:
     _keep_note(request, pk)
     draft = publishing.publish(pk, request.user, revision=_revision(request))
     if draft.version is None:
         return _("Published. It changed nothing: all was already so.")
-    return _("Published as version %(version)d.") % {"version": draft.version}
+    made = RoutingChange.objects.filter(version=draft.version, user=request.user.pk).earliest("pk")
+    return redirect(f"{reverse('routing:draft', args=[pk])}?changed={made.pk}")
 
 
 def _schedule(request: HttpRequest, pk: int) -> str:
@@ -323,7 +346,7 @@ def _keep(request: HttpRequest, pk: int) -> str:
     return _("It stays in the draft as you want it.")
 
 
-ACTS: dict[str, Callable[[HttpRequest, int], str]] = {
+ACTS: dict[str, Callable[[HttpRequest, int], str | HttpResponse]] = {
     "note": _note,
     "publish": _publish,
     "schedule": _schedule,

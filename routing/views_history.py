@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from django import forms
-from django.contrib import messages
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils import timezone
+from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_http_methods
 
 from destinations.forms import OneDestination
-from routing import history, net, snapshot, toasts, toggles
+from routing import effect, history, net, snapshot, toasts, toggles
 from routing.models import Draft, RoutingChange
 from routing.views import may
 from trackstack_site.csv_lines import download, is_asked
@@ -65,20 +66,70 @@ def index(request: HttpRequest) -> HttpResponseBase:
 def entry(request: HttpRequest, pk: int) -> HttpResponse:
     found = get_object_or_404(RoutingChange, pk=pk)
     made = list(history.siblings(found))
+    is_routing, is_test = found.action in history.ROUTING, found.action == toggles.TEST
+    may_take_back = is_routing and _may_take_back(request.user, made)
     context = {
         "entry": found,
-        "lines": history.toned(found),
+        "parts": _parts(made),
         "before": max(found.version - 1, 0),
-        "effect": history.effect(found) if found.action != toggles.TEST else None,
-        "is_effect_open": found.at + history.EFFECT > timezone.now(),
-        "siblings": [one for one in made if one.pk != pk],
-        "is_test": found.action == toggles.TEST,
+        "is_effect_kept": effect.is_kept(found.at),
+        "is_test": is_test,
         "backfills": toasts.backfills_of(made) if request.user.has_perm("destinations.add_replay") else [],
-        "draft": Draft.objects.filter(version=found.version).first() if found.action in history.ROUTING else None,
-        "is_routing": found.action in history.ROUTING,
-        "may_roll_back": request.user.has_perms(("routing.toggle_route", "routing.change_route")),
+        "draft": Draft.objects.filter(version=found.version).first() if is_routing else None,
+        "is_routing": is_routing,
+        "may_roll_back": is_routing and request.user.has_perms(("routing.toggle_route", "routing.change_route")),
+        "may_take_back": may_take_back,
+        "why_kept": history.why_kept(made) if may_take_back else "",
+        "toast": toasts.last_change(request, is_matrix=False),
     }
     return render(request, "routing/history_entry.html", context)
+
+
+class Part(NamedTuple):
+    """What a version did to one destination."""
+
+    destination_pk: int | None
+    name: str
+    lines: list[tuple[str, str]]
+    effect: effect.Effect | None
+
+
+def _parts(made: Sequence[RoutingChange]) -> list[Part]:
+    effects = effect.of(made) if made[0].action != toggles.TEST else {}
+    of_destination: dict[tuple[int | None, str], list[tuple[str, str]]] = {}
+    for one in made:
+        of_destination.setdefault((one.destination_pk, one.destination_name), []).extend(history.toned(one))
+    return [Part(pk, name, lines, effects.get(pk or 0)) for (pk, name), lines in of_destination.items()]
+
+
+def _may_take_back(user: Any, made: Sequence[RoutingChange]) -> bool:
+    has_natives = any("native_name" in one.before or "native_id" in one.before for one in made)
+    wanted = ("routing.view_route", "routing.toggle_route", *(("routing.change_route",) if has_natives else ()))
+    return bool(user.has_perms(wanted))
+
+
+@may("routing.view_routingchange")
+@require_http_methods(["GET", "POST"])
+def take_back(request: HttpRequest, pk: int) -> HttpResponse:
+    """GET: what taking a version back by itself would change. POST: take it back, as Undo does."""
+    found = get_object_or_404(RoutingChange, pk=pk, action__in=history.ROUTING)
+    made = list(history.siblings(found))
+    if not _may_take_back(request.user, made):
+        raise PermissionDenied
+    context: dict[str, Any] = {"taken": found}
+    try:
+        if request.method == "POST" and (undone := history.take_back(made, user=request.user)):
+            return redirect(_page_of(undone))
+        context["problem"] = history.why_kept(made)
+    except toggles.ToggleError as error:
+        context["problem"] = str(error)
+    context["shown"] = net.preview(history.reverse_of(made))
+    return render(request, "routing/take_back.html", context)
+
+
+def _page_of(made: Sequence[RoutingChange]) -> str:
+    """The page of a version that was just made: its toast has the way back, and offers the last days."""
+    return f"{reverse('routing:history_entry', args=[made[0].pk])}?changed={made[0].pk}"
 
 
 @may("routing.view_routingchange")
@@ -127,13 +178,7 @@ def roll_back(request: HttpRequest, version: int) -> HttpResponse:
         if request.method == "POST" and request.POST.get("seen") == str(state.version):
             note = request.POST.get("note", "").strip()[:400]
             made = history.roll_back(version, user=request.user, seen=state.version, destination_pk=only, note=note)
-            text = ngettext(
-                "Back at version %(version)d: %(count)d destination changed.",
-                "Back at version %(version)d: %(count)d destinations changed.",
-                len(made),
-            )
-            messages.success(request, text % {"version": version, "count": len(made)})
-            return redirect("routing:history")
+            return redirect(_page_of(made) if made else "routing:history")
         context["is_stale"] = request.method == "POST"
         context["shown"] = net.preview(history.way_back(version, only))
     except toggles.StaleError:

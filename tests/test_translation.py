@@ -100,12 +100,13 @@ def pages(reader: Client) -> dict[str, str]:
     rule = AlertRule.objects.order_by("id")[0]
     rule.channels.add(channel)
     api.make_token("CI", may_write=True, user=ada)
-    version = RoutingChange.objects.latest("pk")
+    version = RoutingChange.objects.filter(action="toggle").latest("pk")
     row = Delivery.objects.filter(destination=held).first()
     assert row is not None
     arguments: dict[str, list[object]] = {
         "history_entry": [version.pk],
         "roll_back": [0],
+        "take_back": [version.pk],
         "draft": [draft.pk],
         "draft_discard": [draft.pk],
         "modes": [pixel.pk],

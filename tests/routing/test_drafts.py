@@ -121,9 +121,9 @@ def test_a_draft_shows_with_its_native_names_and_ids(ada: User) -> None:
 
 # --- The difference ----------------------------------------------------------------------------------------
 def test_the_difference_is_sentences_with_what_it_would_have_meant(ada: User, pixel: Destination) -> None:
-    today = timezone.now().date()
-    for name, state, count in (("FeatureUsed", LedgerState.RECEIVED, 1204), ("SignUp", LedgerState.DELIVERED, 30)):
-        LedgerEntry.objects.create(destination=pixel, event_name=name, day=today, state=state, count=count)
+    factories.make_received("FeatureUsed", 1204)
+    gone = {"event_name": "SignUp", "state": LedgerState.DELIVERED, "count": 30}
+    LedgerEntry.objects.create(destination=pixel, day=timezone.now().date(), **gone)
     draft = collect(ada, pixel, on={"FeatureUsed": True, "SignUp": False, "Refund": True})
     collect(ada, pixel, native_names={"Purchase": "Paid"})
     found = difference(draft)
@@ -140,12 +140,27 @@ def test_the_difference_is_sentences_with_what_it_would_have_meant(ada: User, pi
 
 def test_what_is_switched_on_but_not_sent_is_said_and_counts_for_nothing(ada: User) -> None:
     linkedin = factories.make_destination("linkedin", name="LI")
-    values = {"day": timezone.now().date(), "state": LedgerState.RECEIVED, "count": 80}
-    LedgerEntry.objects.create(destination=linkedin, event_name="FeatureUsed", **values)
+    factories.make_received("FeatureUsed", 80)
     found = difference(collect(ada, linkedin, on={"FeatureUsed": True}))
     (line,) = found.sections[0].lines
     assert line.text == "FeatureUsed is switched on for LI, but nothing is sent: native id missing"
     assert (line.impact, found.impact) == ("", "")
+
+
+def test_a_mode_says_event_by_event_what_it_switches(ada: User, pixel: Destination) -> None:
+    factories.make_received("FeatureUsed", 1204)
+    found = difference(collect(ada, pixel, mode="everything"))
+    (section,) = found.sections
+    (line,) = section.lines
+    told = {one.event: one for one in section.by_mode.switches}
+    assert f"mode Recommended → Everything, {len(told)} events on, 0 off" in line.text
+    assert told["FeatureUsed"].text == "Pixel starts receiving FeatureUsed"
+    assert told["FeatureUsed"].impact == "1,204 in 7 days"
+    assert section.by_mode.switches[0].event == "FeatureUsed", "what weighs most stands first"
+    assert "SignUp" not in told, "it is on already"
+    assert "up to 1,204 more deliveries" in found.impact
+    (section,) = difference(collect(ada, pixel, on={"FeatureUsed": False})).sections
+    assert "FeatureUsed" not in [one.event for one in section.by_mode.switches], "it has a line of its own"
 
 
 # --- Publishing ------------------------------------------------------------------------------------------

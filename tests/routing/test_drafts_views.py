@@ -191,7 +191,35 @@ def test_a_published_draft_is_one_row_of_the_history(ada: Client, pixel: Destina
     entry = RoutingChange.objects.filter(note="Spring").earliest("pk")
     text = ada.get(f"/admin/configure/history/{entry.pk}/").content.decode()
     assert f"Published from draft {draft.pk}" in text
-    assert ">Other</a>" in text
+    assert "Other stops receiving SignUp" in text
+
+
+def test_who_reviews_a_mode_sees_each_event_of_it(ada: Client, pixel: Destination) -> None:
+    factories.make_received("FeatureUsed", 1204)
+    seen = str(snapshot.stored_version())
+    ada.post(MATRIX + "change/", {"set": f"{pixel.pk}:=everything", "seen": seen}, **HTMX)  # type: ignore[arg-type]
+    html = someone("bob", "Engineer").get(f"{DRAFTS}{draft_of('ada').pk}/").content.decode()
+    assert 'Pixel starts receiving <strong>FeatureUsed</strong> <span class="quiet">1,204 in 7 days</span>' in html
+    assert '<details class="diff-more"><summary>' in html
+
+
+def test_publishing_ends_with_its_undo_and_the_last_days(ada: Client, pixel: Destination) -> None:
+    other = factories.make_destination("meta", name="Other")
+    for one in (pixel, other):
+        toggle(ada, one, "FeatureUsed:1")
+    draft = draft_of("ada")
+    answer = ada.post(f"{DRAFTS}{draft.pk}/publish/", {"revision": str(draft.revision), "note": ""}, follow=True)
+    entry = RoutingChange.objects.earliest("pk")
+    html = answer.content.decode().partition('id="toasts"')[2]
+    assert f"<p>Published as version {entry.version}.</p>" in html
+    assert f'href="{reverse("routing:history_entry", args=[entry.pk])}#backfill">Send the last days…' in html
+    assert f'name="change" value="{entry.pk}">Undo' in html
+    assert "hx-post" not in html, "there are no cells here to swap: Undo leads to them"
+    page = answer.redirect_chain[-1][0]
+    assert ">Undo<" not in someone("bob", "Engineer").get(page).content.decode(), "bob did not do it"
+    ada.post(MATRIX + "undo/", {"change": str(entry.pk)})
+    assert not is_on(pixel, "FeatureUsed")
+    assert not is_on(other, "FeatureUsed")
 
 
 def test_a_conflict_stands_on_the_page_with_keep_and_drop(ada: Client, pixel: Destination) -> None:
@@ -236,6 +264,9 @@ def test_publishing_at_a_time_and_stopping_it(ada: Client, pixel: Destination) -
     draft = draft_of("ada")
     page = f"{DRAFTS}{draft.pk}/"
     revision = {"revision": str(draft.revision)}
+    tomorrow = timezone.now() + timedelta(days=1)
+    html = ada.get(page).content.decode()
+    assert f'value="{tomorrow:%Y-%m-%d}T08:00" data-utc data-tomorrow-at="08:00"' in html
     for wrong, said in (
         ("", "Choose a time to come."),
         ("tomorrow", "This is not a time."),
@@ -243,6 +274,7 @@ def test_publishing_at_a_time_and_stopping_it(ada: Client, pixel: Destination) -
     ):
         answer = ada.post(page + "schedule/", {"publish_at": wrong, "note": "for later", **revision})
         assert answer.status_code == 422
+        assert "data-tomorrow-at" not in answer.content.decode(), "what was typed is not proposed anew"
         assert f'<ul class="errors" id="id_publish_at_error"><li>{said}</li></ul>' in answer.content.decode()
         assert "for later</textarea>" in answer.content.decode(), "what was typed is not lost"
         assert draft_of("ada").state == DraftState.OPEN

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,8 +10,9 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from destinations.models import DeliveryMinute, Destination, Span
-from routing import history, snapshot, toggles
+from destinations.models import DeliveryMinute, Destination, EventHour, Span
+from events.models import CanonicalEvent
+from routing import effect, history, snapshot, toggles
 from routing.models import RoutingChange
 from tests import factories
 from tests.logins import client_with
@@ -111,31 +112,121 @@ def test_a_stale_view_of_things_is_not_acted_on() -> None:
         history.roll_back(before, user=None, seen=before)
 
 
-def test_effect_is_of_the_day_before_and_the_day_after() -> None:
-    meta = factories.make_destination("meta")
-    entry = toggles.apply(meta, on={"FeatureUsed": True})
+# --- Taking back -----------------------------------------------------------------------------------------
+def changed(destination: Destination, **values: Any) -> RoutingChange:
+    entry = toggles.apply(destination, **values)
     assert entry is not None
+    return entry
+
+
+def test_what_others_switched_since_stays_when_a_switch_is_taken_back() -> None:
+    meta = factories.make_destination("meta", event_mode="custom")
+    entry = changed(meta, on={"FeatureUsed": True}, native_names={"SignUp": "Joined"})
+    changed(meta, on={"Login": True})
+    changed(meta, native_names={"Purchase": "Paid"})
+    (undone,) = history.take_back([entry], user=None)
+    assert selected(meta) == {"Login"}
+    assert (undone.before, undone.after) == (entry.after, entry.before)
+    assert snapshot.current().rules[meta.pk].native_names["Purchase"] == "Paid"
+    assert history.why_kept([entry]), "once is enough"
+
+
+@pytest.mark.parametrize(
+    ("made", "later"),
+    [
+        ({"on": {"SignUp": True}}, {"on": {"SignUp": False}}),
+        ({"on": {"SignUp": True}}, {"mode": "everything"}),
+        ({"mode": "everything"}, {"on": {"SignUp": False}}),
+        ({"native_names": {"SignUp": "Joined"}}, {"native_names": {"SignUp": "Registered"}}),
+    ],
+)
+def test_what_was_touched_since_is_not_taken_back(made: dict[str, Any], later: dict[str, Any]) -> None:
+    meta = factories.make_destination("meta", name="Pixel", event_mode="custom")
+    entry = changed(meta, **made)
+    changed(meta, **later)
+    stood, was = version(), selected(meta)
+    with pytest.raises(toggles.ToggleError, match="Pixel was changed again since"):
+        history.take_back([entry], user=None)
+    assert (version(), selected(meta)) == (stood, was)
+
+
+def test_a_mode_that_means_something_else_by_now_is_not_taken_back_halfway() -> None:
+    meta = factories.make_destination("meta", name="Pixel", event_mode="everything")
+    entry = changed(meta, mode="recommended")
+    CanonicalEvent.objects.filter(name="FeatureUsed").update(retired_at=timezone.now())
+    snapshot.bump()
+    stood = version()
+    with pytest.raises(toggles.ToggleError, match="Pixel was changed again since"):
+        history.take_back([entry], user=None)
+    assert version() == stood
+
+
+# --- What came of it -------------------------------------------------------------------------------------
+def minutes(destination: Destination, at: datetime, **counts: int) -> None:
+    at = at.replace(second=0, microsecond=0)
+    for span in (Span.QUARTER, Span.MINUTE):
+        DeliveryMinute.objects.create(destination=destination, minute=at, span=span, **counts)
+
+
+def hour(destination: Destination, at: datetime, event: str, delivered: int) -> None:
+    at = at.replace(minute=0, second=0, microsecond=0)
+    values = {"received": delivered, "delivered": delivered, "refused": 0}
+    EventHour.objects.create(hour=at, destination=destination, event_name=event, **values)
+
+
+def effect_of(entry: RoutingChange, ago: timedelta) -> effect.Effect:
+    entry.at = timezone.now() - ago
+    return effect.of([entry])[entry.destination_pk or 0]
+
+
+def test_effect_is_of_the_day_before_and_the_day_after() -> None:
+    meta, ago = factories.make_destination("meta"), timedelta(hours=50)
+    entry = changed(meta, on={"FeatureUsed": True})
+    at = timezone.now() - ago
     for hours, delivered, dead in ((-30, 9, 9), (-2, 5, 1), (2, 7, 0), (40, 9, 9)):
-        at = entry.at + timedelta(hours=hours)
-        DeliveryMinute.objects.create(
-            destination=meta, minute=at, span=Span.QUARTER, delivered=delivered, dead=dead
-        )  # fmt: skip
-        DeliveryMinute.objects.create(destination=meta, minute=at, span=Span.MINUTE, delivered=delivered, dead=dead)
-    assert history.effect(entry) == ((5, 1), (7, 0))
+        minutes(meta, at + timedelta(hours=hours), delivered=delivered, dead=dead)
+        hour(meta, at + timedelta(hours=hours), "FeatureUsed", delivered - 3)
+        hour(meta, at + timedelta(hours=hours), "SignUp", 100)
+    assert effect_of(entry, ago) == (
+        "24 h before",
+        "24 h after",
+        [
+            ("Delivered, FeatureUsed", 2, 4, "24 whole hours each"),
+            ("Delivered, all events", 5, 7, ""),
+            ("Dead, all events", 1, 0, ""),
+        ],
+    )
+
+
+def test_soon_after_a_change_as_long_before_it_is_compared() -> None:
+    meta, ago = factories.make_destination("meta"), timedelta(minutes=190, seconds=5)
+    entry = changed(meta, on={"FeatureUsed": True})
+    at = timezone.now() - ago
+    for before in (-20 * 60, -190, -185, -3, 3, 185):
+        minutes(meta, at + timedelta(minutes=before), delivered=1)
+    found = effect_of(entry, ago)
+    lasted = int(found.after.removesuffix(" min since").removeprefix("3 h "))
+    assert lasted in (9, 10)
+    assert found.before == f"3 h {lasted} min before"
+    assert found.rows[0].hint in ("2 whole hours each", "3 whole hours each")
+    assert found.rows[1].before in (2, 3)
+    assert found.rows[1].after == 2
+    assert effect_of(entry, timedelta(minutes=5, seconds=59)).after in ("4 min since", "5 min since")
+    entry.at = timezone.now()
+    assert effect.of([entry]) == {}, "nothing to compare yet"
 
 
 def test_an_effect_is_told_to_the_minute_and_not_of_what_is_forgotten() -> None:
     meta = factories.make_destination("meta")
-    entry = toggles.apply(meta, on={"FeatureUsed": True})
-    assert entry is not None
-    at = entry.at.replace(minute=7, second=0, microsecond=0)
-    entry.at = at
-    after = at + timedelta(minutes=3)
-    DeliveryMinute.objects.create(destination=meta, minute=after, span=Span.MINUTE, delivered=5)
+    entry = changed(meta, on={"FeatureUsed": True})
+    at = (timezone.now() - timedelta(hours=30)).replace(minute=7, second=0, microsecond=0)
+    DeliveryMinute.objects.create(destination=meta, minute=at + timedelta(minutes=3), span=Span.MINUTE, delivered=5)
     DeliveryMinute.objects.create(destination=meta, minute=at.replace(minute=0), span=Span.QUARTER, delivered=5)
-    assert history.effect(entry) == ((0, 0), (5, 0)), "they came after the change"
+    entry.at = at
+    assert effect.of([entry])[meta.pk].rows[1][1:3] == (0, 5), "they came after the change"
     entry.at = at - timedelta(days=8)
-    assert history.effect(entry) is None, "none is not nothing: the minutes of then are gone"
+    assert effect.of([entry]) == {}, "none is not nothing: the minutes of then are gone"
+    assert not effect.is_kept(entry.at)
 
 
 # --- Screens ---------------------------------------------------------------------------------------------
@@ -177,6 +268,74 @@ def test_from_the_list_back_to_a_version() -> None:
     assert "SignUp" in selected(meta)
     assert RoutingChange.objects.latest("pk").note == "as it was"
     assert "Already so" in client.get(page).content.decode()
+
+
+def test_the_page_of_a_version_shows_all_of_it(django_assert_max_num_queries: Any) -> None:
+    two = [factories.make_destination("meta", name=name, event_mode="custom") for name in ("Pixel", "Twin")]
+    group = toggles.Group()
+    made = [changed(one, on={"SignUp": True, "Login": True}, group=group) for one in two]
+    RoutingChange.objects.update(at=timezone.now() - timedelta(hours=2))
+    minutes(two[1], timezone.now() - timedelta(hours=1), delivered=17)
+    client = client_with("routing.view_routingchange")
+    for entry in made:
+        html = client.get(reverse("routing:history_entry", args=[entry.pk])).content.decode()
+        for name in ("Pixel", "Twin"):
+            assert f"{name} starts receiving SignUp" in html
+            assert f"{name} starts receiving Login" in html
+        assert html.count("Delivered, all events") == 2
+        assert '<td class="num">17</td>' in html
+        assert "2 destinations." in html
+    with django_assert_max_num_queries(10):
+        client.get(reverse("routing:history_entry", args=[made[0].pk]))
+
+
+def test_much_of_a_version_is_folded_and_counted_together() -> None:
+    meta = factories.make_destination("meta", name="Pixel")
+    entry = changed(meta, mode="everything")
+    RoutingChange.objects.update(at=timezone.now() - timedelta(hours=3))
+    page = reverse("routing:history_entry", args=[entry.pk])
+    html = client_with(group="Viewer").get(page).content.decode()
+    assert f"and {len(entry.sentences) - 8} more</summary>" in html
+    assert all(sentence in html for sentence in entry.sentences)
+    assert f"Delivered, the {len(entry.after['selected'])} events it changed" in html
+
+
+def test_a_version_is_taken_back_from_its_page() -> None:
+    meta = factories.make_destination("meta", name="Pixel", event_mode="custom")
+    entry = changed(meta, on={"SignUp": True})
+    changed(meta, on={"Login": True})
+    client = client_with(group="Marketer")
+    page, ask = (reverse(f"routing:{name}", args=[entry.pk]) for name in ("history_entry", "take_back"))
+    assert f'href="{ask}"' in client.get(page).content.decode()
+    assert "Pixel stops receiving <strong>SignUp</strong>" in client.get(ask).content.decode()
+    assert selected(meta) == {"SignUp", "Login"}, "asked, not done"
+    assert client_with(group="Viewer").get(ask).status_code == 403
+    assert client_with(group="Viewer").post(ask).status_code == 403
+    answer = client.post(ask, follow=True)
+    html = answer.content.decode()
+    assert selected(meta) == {"Login"}
+    undone = RoutingChange.objects.latest("pk")
+    assert answer.redirect_chain == [(f"{reverse('routing:history_entry', args=[undone.pk])}?changed={undone.pk}", 302)]
+    assert f'name="change" value="{undone.pk}">Undo' in html
+    html = client.get(page).content.decode()
+    assert f'href="{ask}"' not in html
+    assert "Pixel was changed again since" in html
+    assert "Pixel was changed again since" in client.post(ask).content.decode()
+    assert selected(meta) == {"Login"}
+
+
+def test_going_back_says_so_with_its_undo_and_the_last_days() -> None:
+    meta = factories.make_destination("meta", name="Pixel", event_mode="custom")
+    changed(meta, on={"SignUp": True})
+    there = version()
+    changed(meta, on={"SignUp": False})
+    client = client_with(group="Marketer")
+    back = reverse("routing:roll_back", args=[there])
+    html = client.post(back, {"seen": version()}, follow=True).content.decode()
+    entry = RoutingChange.objects.latest("pk")
+    assert "Pixel starts receiving SignUp." in html
+    assert f'name="change" value="{entry.pk}">Undo' in html
+    assert "Send the last days…" in html
 
 
 def test_compare_takes_the_versions_in_either_order() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -31,20 +32,39 @@ def test_words_with_and_without_e_mail() -> None:
     events[2].pop("email")
     accept_batch(json.dumps(events).encode(), sender)
     assert recent.with_email(["SignUp", "Purchase"]) == {"SignUp": 67}
-    told = impact.words({"SignUp": 1204, "Purchase": 9, "Churned": 0}, ["SignUp", "Purchase", "Churned", "Refund"])
-    assert told == {"SignUp": "1,204 in 7 days, 67 % with e-mail", "Purchase": "9 in 7 days"}
+    pairs = [(1, name) for name in ("SignUp", "Purchase", "Churned", "Refund")]
+    told = impact.words_of({(1, "SignUp"): 1204, (1, "Purchase"): 9, (1, "Churned"): 0}, pairs)
+    assert told == {(1, "SignUp"): "1,204 in 7 days, 67 % with e-mail", (1, "Purchase"): "9 in 7 days"}
+
+
+def shown(destination: Destination, **on: bool) -> net.Preview:
+    state = snapshot.current()
+    return net.preview([net.of_change(state.rules[destination.pk], state, mode=None, on=on)])
 
 
 def test_the_sentence_sums_what_would_have_come_and_what_would_not() -> None:
     meta, other = factories.make_destination("meta"), factories.make_destination("meta", name="Other")
-    count(meta, "FeatureUsed", "received", 1000)
+    factories.make_received("FeatureUsed", 1000)
     count(meta, "SignUp", "delivered", 30)
     count(other, "SignUp", "delivered", 99)
-    said = impact.sentence([(meta.pk, "FeatureUsed")], [(meta.pk, "SignUp")])
+    said = shown(meta, FeatureUsed=True, SignUp=False).impact
     assert said == "Over the last 7 days this would have meant up to 1,000 more deliveries and 30 fewer."
-    said = impact.sentence([], [(meta.pk, "SignUp")])
-    assert said == "Over the last 7 days this would have meant 30 fewer deliveries."
-    assert impact.sentence([(other.pk, "FeatureUsed")], []) == ""
+    assert shown(meta, SignUp=False).impact == "Over the last 7 days this would have meant 30 fewer deliveries."
+    assert shown(meta, Login=True).impact == ""
+
+
+def test_a_new_destination_is_told_what_came_before_it_was_there(django_assert_num_queries: Any) -> None:
+    old, new = factories.make_destination("meta", name="Old"), factories.make_destination("meta", name="New")
+    factories.make_received("FeatureUsed", 1204)
+    count(old, "FeatureUsed", "received", 1204)
+    for one in (old, new):
+        preview = shown(one, FeatureUsed=True)
+        assert [line.impact for line in preview.parts[0].lines] == ["", "1,204 in 7 days"], "its mode, and the event"
+        assert "up to 1,204 more deliveries" in preview.impact
+    with django_assert_num_queries(1):
+        counted = impact.received([(old.pk, "FeatureUsed"), (new.pk, "FeatureUsed"), (new.pk, "Login")])
+    assert counted == {(old.pk, "FeatureUsed"): 1204, (new.pk, "FeatureUsed"): 1204}
+    assert impact.received([]) == {}
 
 
 def test_pages_say_it_before_the_click() -> None:
@@ -52,7 +72,7 @@ def test_pages_say_it_before_the_click() -> None:
     before = snapshot.stored_version()
     toggles.apply(meta, on={"FeatureUsed": True})
     count(meta, "FeatureUsed", "delivered", 70)
-    count(twin, "FeatureUsed", "received", 80)
+    factories.make_received("FeatureUsed", 80)
     client = client_with(group="Marketer")
     back = client.get(reverse("routing:roll_back", args=[before])).content.decode()
     assert "this would have meant 70 fewer deliveries." in back
@@ -63,10 +83,10 @@ def test_pages_say_it_before_the_click() -> None:
 
 
 def test_each_line_of_an_import_says_how_much_and_how_well_known() -> None:
-    twin = factories.make_destination("meta", name="Twin")
+    factories.make_destination("meta", name="Twin")
     sender = Sender(source_id=factories.make_source().pk, trace_id="i" * 32)
     accept_batch(json.dumps([factories.event("FeatureUsed")]).encode(), sender)
-    count(twin, "FeatureUsed", "received", 1204)
+    factories.make_received("FeatureUsed", 1204)
     header = "stage,event,destination,platform,enabled,native_name,native_id,mode"
     file = SimpleUploadedFile("m.csv", f"{header}\n,FeatureUsed,Twin,,true,FeatureUsed,,\n".encode())
     page = client_with(group="Marketer").post(reverse("routing:import"), {"file": file}).content.decode()
@@ -77,11 +97,10 @@ def test_each_line_of_an_import_says_how_much_and_how_well_known() -> None:
 
 def test_what_is_switched_on_but_not_sent_counts_for_nothing() -> None:
     linkedin = factories.make_destination("linkedin", name="LI")
-    count(linkedin, "FeatureUsed", "received", 80)
-    state = snapshot.current()
-    shown = net.preview([net.of_change(state.rules[linkedin.pk], state, mode=None, on={"FeatureUsed": True})])
-    assert shown.impact == ""
-    assert [line.text for line in shown.parts[0].idle] == [
+    factories.make_received("FeatureUsed", 80)
+    preview = shown(linkedin, FeatureUsed=True)
+    assert preview.impact == ""
+    assert [line.text for line in preview.parts[0].idle] == [
         "FeatureUsed is switched on for LI, but nothing is sent: native id missing"
     ]
 

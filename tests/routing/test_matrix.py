@@ -169,8 +169,8 @@ def test_marks_of_a_cell_are_classes_and_sentences_of_the_legend() -> None:
 
 
 def said(found: DestinationRule, event: str, dead: int = 0, sent: int = 0) -> list[tuple[str, str]]:
-    cell = cells(found, {(2, event): sent}, {(2, event): dead})[event]
-    return [(mark.look, mark.sentence) for mark in marks.of(cell, found, EVENTS[event])]
+    column = cells(found, {(2, event): sent}, {(2, event): dead})
+    return [(mark.look, mark.sentence) for mark in marks.of(event, column, found, EVENTS[event])]
 
 
 def test_each_mark_explains_itself_in_a_sentence() -> None:
@@ -180,7 +180,7 @@ def test_each_mark_explains_itself_in_a_sentence() -> None:
     assert said(rule(), "SignUp", 6, 1114) == [("is-losing", few)]
     assert said(rule(), "StartTrial") == [("", "StartTrial is switched off for Ads EU.")]
     three = rule(mode=Mode.CUSTOM, ticked=frozenset({"SignUp", "StartTrial"}))
-    assert ("is-fan", "2 events become Register here.") in said(three, "SignUp")
+    assert ("is-fan", "SignUp and StartTrial become Register here.") in said(three, "SignUp")
     assert said(three, "Purchase")[-1] == ("is-own", "Not as usual: it is off here, and on by default.")
     assert said(three, "StartTrial")[-1] == ("is-own", "Not as usual: it is on here, and off by default.")
     assert said(rule(needs_native_id=True), "SignUp") == [

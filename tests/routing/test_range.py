@@ -9,9 +9,10 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from destinations.models import Destination, LedgerEntry, LedgerState
+from destinations.models import Destination
 from routing import drafts, snapshot, toggles, views_range
 from routing.models import DraftChange, RoutingChange
+from tests import factories
 from tests.logins import client_with
 
 pytestmark = pytest.mark.django_db
@@ -53,15 +54,13 @@ def text_of(two: list[Destination], events: str, is_on: int = 1) -> str:
 
 
 def test_a_range_is_asked_about_first_with_what_it_would_have_meant(marketer: Client, two: list[Destination]) -> None:
-    today = timezone.now().date()
-    for one, count in zip(two, (40, 2), strict=True):
-        row = {"day": today, "event_name": "SignUp", "state": LedgerState.RECEIVED}
-        LedgerEntry.objects.create(destination=one, count=count, **row)
+    for event, count in (("SignUp", 40), ("Purchase", 2)):
+        factories.make_received(event, count)
     answer = ask(marketer, text_of(two, "SignUp,Purchase"))
     html = answer.content.decode()
     assert answer["HX-Retarget"] == "#dialog-body"
     assert "Switch 2 events on for Quora and Quora EU" in html
-    assert "up to 42 more deliveries" in html
+    assert "up to 84 more deliveries" in html
     assert html.index("40 in 7 days") < html.index("2 in 7 days")
     assert not any(map(chosen, two)), "nothing is done yet"
 

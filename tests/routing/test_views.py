@@ -19,6 +19,7 @@ from destinations.platforms.base import Kind, NativeId, Platform
 from events.models import CanonicalEvent
 from routing import snapshot, toggles
 from routing.models import Route, RoutingChange, RoutingVersion
+from tests import factories
 from tests.logins import client_with
 
 pytestmark = pytest.mark.django_db
@@ -342,8 +343,7 @@ def test_what_weighs_most_leads_and_what_is_quiet_is_folded(marketer: Client, ad
     crm = Destination.objects.create(name="CRM", platform_key="crm_of_test", event_mode="custom")
     snapshot.bump()
     for event, count in (("PageView", 3), ("Purchase", 57), ("SignUp", 9)):
-        row = {"day": timezone.now().date(), "event_name": event, "state": LedgerState.RECEIVED}
-        LedgerEntry.objects.create(destination=crm, count=count, **row)
+        factories.make_received(event, count)
     text = marketer.get(MATRIX + "change/", {"set": f"{crm.pk}:*:1"}, **HTMX).content.decode()
     order = [text.index(part) for part in ("up to 69 more", "57 in 7 days", "9 in 7 days", "3 in 7 days", "<details")]
     assert order == sorted(order)

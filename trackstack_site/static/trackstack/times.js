@@ -37,7 +37,12 @@
   const local = (at) => { const parts = partsOf(here, at); return `${parts.year}-${parts.month}-${parts.day}T${parts.hour}:${parts.minute}${at.getUTCSeconds() ? `:${parts.second}` : ""}`; };
 
   function toLocal(input) {
-    const at = new Date(`${input.defaultValue}Z`); // not what a browser restored: that is local already
+    let at = new Date(`${input.defaultValue}Z`); // not what a browser restored: that is local already
+    if (input.dataset.tomorrowAt) {
+      at = new Date(); // the reader's morning, on the day after the reader's today
+      at.setDate(at.getDate() + 1);
+      at.setHours(...input.dataset.tomorrowAt.split(":"), 0, 0);
+    }
     if (input.defaultValue && !Number.isNaN(at.getTime())) input.value = local(at);
   }
 
