@@ -12,9 +12,8 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.test import Client
 from django.urls import reverse
-from django.utils import timezone
 
-from destinations.models import Destination, LedgerEntry
+from destinations.models import Destination
 from routing import config, drafts, snapshot, toggles
 from routing.api import make_token
 from routing.models import ConfigToken, RoutingChange
@@ -217,8 +216,7 @@ def test_a_note_of_the_document_stands_in_the_history(meta: Destination) -> None
 
 
 def test_a_dry_run_says_what_it_would_have_meant(meta: Destination) -> None:
-    today = timezone.now().date()
-    LedgerEntry.objects.create(day=today, destination=meta, event_name="FeatureUsed", state="received", count=80)
+    factories.make_received("FeatureUsed", 80)
     wanted = {"destinations": {"Pixel": {"on": ["FeatureUsed"]}}}
     assert call("put", wanted, query="?dry_run").json()["impact"] == [
         "Over the last 7 days this would have meant up to 80 more deliveries.",
