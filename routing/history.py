@@ -41,7 +41,11 @@ def entries(filters: Mapping[str, Any], before: int | None = None) -> tuple[list
     if before is not None:
         rows = rows.filter(pk__lt=before)
     found = list(rows[: PAGE_SIZE + 1])
-    return found[:PAGE_SIZE], found[PAGE_SIZE - 1].pk if len(found) > PAGE_SIZE else None
+    if len(found) <= PAGE_SIZE:
+        return found, None
+    # A version stands on one page, whole; unless it is longer than a page.
+    page = [row for row in found if row.version != found[-1].version] or found[:PAGE_SIZE]
+    return page, page[-1].pk
 
 
 class Version(NamedTuple):

@@ -108,19 +108,21 @@ def reopen(pk: int, user: Any) -> Draft:
         draft = _locked(pk, WAITING)
         _own(draft, user)
         draft.state, draft.approved_at, draft.publish_at = DraftState.OPEN, None, None
-        draft.collects_since = timezone.now()
-        draft.save(update_fields=["state", "approved_at", "publish_at", "collects_since"])
+        draft.collects_since, draft.untold = timezone.now(), ""
+        draft.save(update_fields=["state", "approved_at", "publish_at", "collects_since", "untold"])
     return draft
 
 
-def discard(pk: int, user: Any) -> Draft:
+def discard(pk: int, user: Any, *, revision: int | None = None) -> Draft:
     """Its author does; a reviewer may when the author is gone."""
     with transaction.atomic():
         draft = _locked(pk, WAITING)
         if draft.author_id is not None or not user.has_perm(REVIEW):
             _own(draft, user)
+        _as_seen(draft, revision)
         draft.state, draft.closed_at, draft.publish_at = DraftState.DISCARDED, timezone.now(), None
-        draft.save(update_fields=["state", "closed_at", "publish_at"])
+        draft.untold = ""  # nobody has anything to do with it any more
+        draft.save(update_fields=["state", "closed_at", "publish_at", "untold"])
     return draft
 
 

@@ -224,7 +224,7 @@ def discard(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _discard(request: HttpRequest, pk: int) -> str:
-    publishing.discard(pk, request.user)
+    publishing.discard(pk, request.user, revision=_revision(request))
     return _("Draft %(pk)d is discarded. Nothing was changed.") % {"pk": pk}
 
 

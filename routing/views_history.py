@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from django import forms
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -171,12 +171,14 @@ def _two_versions(query: QueryDict, current: int) -> tuple[int, int]:
 @require_http_methods(["GET", "POST"])
 def roll_back(request: HttpRequest, version: int) -> HttpResponse:
     """GET: what going back would change. POST: go back, when the routing is still what was shown."""
-    only = key_of(request.GET.get("destination", "") or request.POST.get("destination", ""))
-    state = snapshot.current()
+    chosen = request.GET.get("destination", "") or request.POST.get("destination", "")
+    only, state = key_of(chosen), snapshot.current()
+    if version > state.version or (chosen and only is None):
+        raise Http404
     context: dict[str, Any] = {"version": version, "seen": state.version, "only": only}
     try:
         if request.method == "POST" and request.POST.get("seen") == str(state.version):
-            note = request.POST.get("note", "").strip()[:400]
+            note = request.POST.get("note", "").replace("\0", "").strip()[:400]
             made = history.roll_back(version, user=request.user, seen=state.version, destination_pk=only, note=note)
             return redirect(_page_of(made) if made else "routing:history")
         context["is_stale"] = request.method == "POST"

@@ -300,7 +300,10 @@ def test_discarding_asks_first(ada: Client, pixel: Destination) -> None:
     toggle(ada, pixel, "SignUp:0")
     page = f"{DRAFTS}{draft_of('ada').pk}/"
     assert "Its change is not made" in ada.get(page + "discard/").content.decode()
-    ada.post(page + "discard/")
+    draft = draft_of("ada")
+    ada.post(page + "discard/", {"revision": draft.revision - 1})
+    assert Draft.objects.get(pk=draft.pk).state == DraftState.OPEN, "not what the page asked about"
+    ada.post(page + "discard/", {"revision": draft.revision})
     assert "It was discarded" in ada.get(page).content.decode()
     assert drafts.current(User.objects.get(username="ada")) is None
     assert is_on(pixel, "SignUp")

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import transaction
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -268,6 +269,24 @@ def test_from_the_list_back_to_a_version() -> None:
     assert "SignUp" in selected(meta)
     assert RoutingChange.objects.latest("pk").note == "as it was"
     assert "Already so" in client.get(page).content.decode()
+    client.post(page, {"seen": version(), "note": "a\0b"})
+    assert client.get(reverse("routing:roll_back", args=[version() + 1])).status_code == 404
+    assert client.get(page, {"destination": "abc"}).status_code == 404
+
+
+def test_a_version_stands_whole_on_one_page_of_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history, "PAGE_SIZE", 3)
+    first, second = factories.make_destination("meta", name="A"), factories.make_destination("meta", name="B")
+    group = toggles.Group()
+    with transaction.atomic():
+        for one in (first, second):
+            toggles.apply(one, on={"SignUp": False}, group=group)
+    for is_on in (True, False):
+        toggles.apply(first, on={"FeatureUsed": is_on})
+    page, before = history.entries({})
+    assert [row.sentences[-1] for row in page] == ["A stops receiving FeatureUsed", "A starts receiving FeatureUsed"]
+    rest, _ = history.entries({}, before)
+    assert {row.destination_name for row in rest if row.version == group.version} == {"A", "B"}
 
 
 def test_the_page_of_a_version_shows_all_of_it(django_assert_max_num_queries: Any) -> None:

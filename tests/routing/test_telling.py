@@ -60,6 +60,13 @@ def test_a_review_and_its_outcome_are_told_once_each(ada: User, bob: User, draft
     assert publishing.awaiting(ada) == 0
 
 
+@pytest.mark.parametrize("act", [publishing.discard, publishing.reopen])
+def test_nobody_is_asked_for_what_was_taken_back(ada: User, bob: User, draft: Draft, act: Any) -> None:  # noqa: F811
+    publishing.ask_review(draft.pk, ada, bob)
+    act(draft.pk, ada)
+    assert told() == []
+
+
 def test_who_publishes_by_hand_is_not_told(ada: User, draft: Draft) -> None:  # noqa: F811
     publishing.publish(draft.pk, ada)
     assert told() == []
