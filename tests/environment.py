@@ -12,6 +12,7 @@ import hypothesis
 
 HOME = Path(os.environ.setdefault("TRACKSTACK_HOME", str(Path(__file__).resolve().parent.parent / "var" / "test")))
 os.environ["DEMO_TRICKLE"] = "0"
+os.environ["TRACKSTACK_MIGRATES"] = "0"
 os.environ["DEBUG"] = "1"  # static files straight from the source folders
 for name in ("DATABASE_URL", "BROKER_URL", "SANDBOX_URL"):
     os.environ.pop(name, None)

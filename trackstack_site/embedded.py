@@ -19,6 +19,7 @@ import shlex
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import warnings
@@ -28,6 +29,8 @@ from typing import IO
 from urllib.parse import quote
 
 DATABASE = "trackstack"
+MIGRATES = "TRACKSTACK_MIGRATES"
+"""0 in the environment: a new database stays empty. The tests make theirs themselves."""
 SYSTEM_USER = "pgserver"
 # sun_path is 108 bytes on Linux and 104 on macOS; ".s.PGSQL.5432" and a slash come on top.
 LONGEST_SOCKET_FOLDER = 85
@@ -237,8 +240,28 @@ class Engines:
         import psycopg
 
         with psycopg.connect(host=str(self.sockets), user="postgres", dbname="postgres", autocommit=True) as connection:
-            if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone():
+            is_there = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone()
+            if not is_there:
                 connection.execute(f"CREATE DATABASE {DATABASE}")
+        if not is_there and os.environ.get(MIGRATES, "1") != "0":
+            self._migrate()
+
+    def _migrate(self) -> None:
+        """So that any command works in a new home, whichever is the first: a process of its own, as this one may be
+        in the middle of opening its connection.
+        """
+        sys.stderr.write("Setting up the database (once)…\n")
+        command = [
+            sys.executable,
+            str(Path(__file__).resolve().parent.parent / "manage.py"),
+            "migrate",
+            "--verbosity=0",
+        ]
+        ran = subprocess.run(
+            command, env=os.environ | {"TRACKSTACK_HOME": str(self.home)}, capture_output=True, text=True
+        )
+        if ran.returncode:
+            raise EmbeddedError(f"The new database could not be set up: {ran.stderr.strip()[-500:]}")
 
     def _forget_dead_postmaster(self) -> None:
         """Remove the pid file of a killed server when its number now belongs to another program."""
