@@ -6,9 +6,11 @@ also finds them under a key of the platform's own, or within another text.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 from events.fields import FIELDS
 from events.payload import Payload
@@ -19,6 +21,9 @@ IDENTITY: dict[str, str] = {
     if field.group == "identity" or field.name in ("clientIp", "userAgent")
 }
 """What may find a person, beside the click ids: name in the contract → attribute of Payload."""
+
+OTHERS = ("sales_owner",)
+"""Attributes of Payload that name a person, though not the one whom the event is about."""
 
 SHORT = 3
 """Shorter texts ("CA", say) stand for a person only where they are a whole value."""
@@ -32,8 +37,11 @@ def values(payload: Payload) -> list[str]:
 
 def identity(payload: Payload) -> list[str]:
     """`values` without `properties`."""
-    found = [getattr(payload, attribute) for attribute in IDENTITY.values()]
+    found = [getattr(payload, attribute) for attribute in (*IDENTITY.values(), *OTHERS)]
     found += payload.click_ids.values()
+    if payload.first_name and payload.last_name:  # as one text: what is short must be found within it
+        first, last = payload.first_name.strip(), payload.last_name.strip()
+        found += [f"{first} {last}", f"{last} {first}", f"{last}, {first}"]
     return [text for value in found if value and (text := str(value).strip())]
 
 
@@ -45,14 +53,47 @@ def spellings(values: Iterable[str]) -> list[str]:
         digits = "".join(filter(str.isdigit, text))
         if len(digits) >= 7:
             found.add(digits)
+    for text in list(found):
+        if len(text) < SHORT and text.isascii():
+            continue  # "/", say, is %2F in every address
+        # Within an address, and within a text that is JSON itself.
+        found |= {quote(text, safe="", errors="replace"), quote_plus(text, errors="replace")}
+        found |= {json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
     return sorted(found, key=len, reverse=True)
 
 
 def hidden(text: str, payload: Payload) -> str:
-    """A text that JSON strings stand in, without what tells whom the event is about."""
-    for spelling in spellings(values(payload)):
-        whole = spelling if len(spelling) >= SHORT else f'"{spelling}"'
-        text = text.replace(whole, MASK if whole == spelling else f'"{MASK}"')
+    """A text, or one that JSON strings stand in, without what tells whom the event is about."""
+    return _without(text, spellings(values(payload)))
+
+
+def within(value: Any, about: Iterable[str]) -> Any:
+    """A decoded value with each of its texts as `hidden`. about: `values` of the event, or its `identity` alone."""
+    return _within(value, spellings(about))
+
+
+def _within(value: Any, spelled: list[str]) -> Any:
+    if isinstance(value, str):
+        return _without(value, spelled)
+    if isinstance(value, Mapping):
+        return {key: _within(entry, spelled) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_within(entry, spelled) for entry in value]
+    return value
+
+
+def _without(text: str, spelled: list[str]) -> str:
+    for spelling in spelled:
+        if spelling not in text:
+            continue
+        if len(spelling) >= SHORT:
+            text = text.replace(spelling, MASK)
+        elif text == spelling:
+            return MASK
+        else:
+            # A whole value of JSON, also of JSON within JSON, or of a form or address.
+            word = re.escape(spelling)
+            text = re.sub(rf'(\\*["\']){word}(?=\1)|(?<==){word}(?=&|$)', lambda found: (found[1] or "") + MASK, text)
     return text
 
 
