@@ -28,6 +28,8 @@ OTHERS = ("sales_owner",)
 SHORT = 3
 """Shorter texts ("CA", say) stand for a person only where they are a whole value."""
 MASK = "***"
+_PLAIN = re.compile(r"[\w.~-]*", re.ASCII)
+"""The same in an address and in JSON as by itself."""
 
 
 def values(payload: Payload) -> list[str]:
@@ -53,12 +55,22 @@ def spellings(values: Iterable[str]) -> list[str]:
         digits = "".join(filter(str.isdigit, text))
         if len(digits) >= 7:
             found.add(digits)
-    for text in list(found):
-        if len(text) < SHORT and text.isascii():
-            continue  # "/", say, is %2F in every address
-        # Within an address, and within a text that is JSON itself.
-        found |= {quote(text, safe="", errors="replace"), quote_plus(text, errors="replace")}
-        found |= {json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
+    return sorted(found, key=len, reverse=True)
+
+
+def _escaped(spelled: list[str], text: str) -> list[str]:
+    """`spellings` with those of an address and of JSON that stands in a text, if this one has any; longest first."""
+    has_quoted, has_json = "%" in text or "+" in text, "\\" in text
+    if not has_quoted and not has_json:
+        return spelled
+    found = set(spelled)
+    for spelling in spelled:
+        if _PLAIN.fullmatch(spelling) or (len(spelling) < SHORT and spelling.isascii()):  # "/", say, is %2F everywhere
+            continue
+        if has_quoted:
+            found |= {quote(spelling, safe="", errors="replace"), quote_plus(spelling, errors="replace")}
+        if has_json:
+            found |= {json.dumps(spelling)[1:-1], json.dumps(spelling, ensure_ascii=False)[1:-1]}
     return sorted(found, key=len, reverse=True)
 
 
@@ -83,7 +95,7 @@ def _within(value: Any, spelled: list[str]) -> Any:
 
 
 def _without(text: str, spelled: list[str]) -> str:
-    for spelling in spelled:
+    for spelling in _escaped(spelled, text):
         if spelling not in text:
             continue
         if len(spelling) >= SHORT:
