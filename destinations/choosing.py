@@ -12,7 +12,7 @@ import msgspec
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from destinations import preview
+from destinations import people, preview
 from events import contract, recent, samples
 from events.contract import Accepted, Rejected, Warning_
 from events.models import Event
@@ -57,8 +57,8 @@ class Chosen(msgspec.Struct, frozen=True, kw_only=True):
 def choose(
     pick: Pick, name: str, *, text: str = "", source_id: int = 0, key: int = 0, state: Snapshot, now: datetime
 ) -> Chosen:
-    """name: of the sample or of the last real event; text: what was pasted; key: of a real event of that name, instead
-    of the last one. Raises NothingChosen."""
+    """name: of the sample or of the last real event; text: what was pasted; key: of a real event, which is taken
+    instead of the last one when it is of that name. Raises NothingChosen."""
     if pick is Pick.REAL:
         return _real(name, key)
     if pick is Pick.PASTED:
@@ -69,7 +69,13 @@ def choose(
 
 
 def _real(name: str, key: int) -> Chosen:
-    event = (Event.objects.filter(pk=key, name=name).first() if key else None) or recent.last_of(name)
+    event = Event.objects.filter(pk=key).first() if key else None
+    if key and event is None:
+        raise NothingChosen(
+            _("The event you came from is no longer kept. Open the test bench anew for the last one received.")
+        )
+    if event is None or event.name != name:  # another name was chosen since
+        event = recent.last_of(name)
     if event is None:
         raise NothingChosen(
             _("None of the newest %(count)s events is a %(event)s. Take the sample, or paste one.")
@@ -138,9 +144,12 @@ def for_test(chosen: Chosen, event_id: str, now: datetime) -> Accepted | None:
 
 
 def shown_event(chosen: Chosen) -> dict[str, Any]:
-    """The event as it was chosen, in the words of the contract."""
+    """The event as it was chosen, in the words of the contract; a real one without whom it is about."""
     event = chosen.accepted
     if event is None:
         return {}
     payload: Payload = event.payload
-    return {"event": event.name, "eventId": event.event_id, **msgspec.to_builtins(payload)}
+    said = msgspec.to_builtins(payload)
+    if chosen.is_real:
+        said = people.within(said, people.identity(payload))
+    return {"event": event.name, "eventId": event.event_id, **said}

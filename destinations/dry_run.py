@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from destinations import preview
+from destinations import masking, people, preview
 from destinations.choosing import Chosen
 from destinations.models import AccessToken, Destination
 from destinations.platforms.base import ACCESS_TOKEN, Built, Config, Item, Platform, Request
@@ -117,7 +117,13 @@ def _verdict(
             parts = [part for whole in built.requests for part in (*whole.before, whole)]
             real = event.payload if chosen.is_real else None
             requests = [shown_request(destination.platform, part, config, real) for part in parts]
+    if chosen.is_real:
+        steps = [_discreet(step, event.payload) if step.is_quoted else step for step in steps]
     return Verdict(destination, steps, requests, is_sent=decision.send and is_built)
+
+
+def _discreet(step: Step, payload: Payload) -> Step:
+    return step._replace(sentence=people.unnamed(masking.masked(step.sentence), [payload]))
 
 
 def config_of(destination: Destination, token: Mapping[str, str]) -> dict[str, str]:

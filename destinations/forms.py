@@ -47,6 +47,9 @@ class DestinationForm(forms.Form):
     """Name, sandbox and sources, and one form field for each of the platform's fields.
 
     Secrets are write-only: never rendered back, kept when left empty. `config()` is what to store.
+
+    Of a destination that exists it posts what it showed beside what was entered, secrets apart: only what its reader
+    changed is written, and what somebody else changed meanwhile is shown before it is replaced.
     """
 
     name = forms.CharField(
@@ -78,6 +81,8 @@ class DestinationForm(forms.Form):
         widget=forms.DateInput({"type": "date"}, format="%Y-%m-%d"),
         help_text=_("The last day of the token or key, where it has one: this page, Health and an alert remind of it."),
     )
+    shown_sources = forms.CharField(required=False, widget=forms.HiddenInput)
+    """Which ones the form showed, as `_sources_text`."""
     start = forms.ChoiceField(
         label=_("When does it start?"),
         choices=Start,
@@ -95,12 +100,12 @@ class DestinationForm(forms.Form):
                 "name": destination.name,
                 "is_sandbox": destination.is_sandbox,
                 "source_choice": SourceChoice.ALL if destination.all_sources else SourceChoice.CHOSEN,
-                "sources": list(destination.sources.all()),
+                "sources": (held := list(destination.sources.all())),
+                "shown_sources": _sources_text(None if destination.all_sources else held),
                 "credentials_end": destination.credentials_end,
             } | kwargs.get("initial", {})
         super().__init__(**kwargs)
-        if destination is not None:
-            del self.fields["start"]
+        del self.fields["shown_sources" if destination is None else "start"]
         for field in platform.fields:
             is_set = field.secret and bool(self.stored.get(field.name))
             self.fields[PREFIX + field.name] = watched(
@@ -110,6 +115,13 @@ class DestinationForm(forms.Form):
                 self.fields[CLEAR + field.name] = forms.BooleanField(
                     label=gettext("Remove the stored %(field)s") % {"field": str(field.label).lower()}, required=False
                 )
+
+        if destination is not None:
+            secret = {PREFIX + name for name in platform.secret_names}
+            plain = ("name", "is_sandbox", "credentials_end", *(PREFIX + field.name for field in platform.fields))
+            self.compared = [name for name in plain if name not in secret]
+            for name in self.compared:
+                self.fields[name].show_hidden_initial = True
 
     def layout(self) -> Layout:
         return laid_out(self, self.platform.fields, self.stored, (PREFIX, CLEAR))
@@ -127,10 +139,43 @@ class DestinationForm(forms.Form):
         data = super().clean() or self.cleaned_data
         if data.get("source_choice") == SourceChoice.CHOSEN and not data.get("sources"):
             self.add_error("sources", gettext("Choose at least one, or take every source."))
+        overtaken = self._keep_what_was_not_changed() if self.destination is not None else {}
         for name, sentence in self.platform.problems(self.config()).items():
             if PREFIX + name not in self.errors:
                 self.add_error(PREFIX + name, sentence)
+        for name, value in overtaken.items():
+            words = {"value": value or gettext("empty")}
+            self.add_error(name, gettext("Somebody made it “%(value)s” meanwhile. Save again to replace that.") % words)
         return data
+
+    def _keep_what_was_not_changed(self) -> dict[str, str]:
+        """Put what is stored now in place of what its reader left as it was shown. Returns the fields that both they
+        and somebody else changed, with what they are now."""
+        overtaken: dict[str, str] = {}
+        posted = self.data.copy()
+        for name in self.compared:
+            if name not in self.cleaned_data:
+                continue  # it has an error of its own
+            now = self.get_initial_for_field(self.fields[name], name)
+            shown = _plain(posted.get(self.add_initial_prefix(name), now))
+            entered = _plain(self.cleaned_data[name])
+            if entered == shown:
+                self.cleaned_data[name] = now
+            elif _plain(now) not in (shown, entered):
+                posted[self.add_initial_prefix(name)] = now
+                overtaken[name] = str(dict(getattr(self.fields[name], "choices", ())).get(now, now))
+        if "source_choice" in self.cleaned_data and "sources" in self.cleaned_data:
+            now = self.initial["shown_sources"]
+            shown, entered = posted.get("shown_sources", now), _sources_text(self.chosen_sources())
+            if entered == shown:
+                self.cleaned_data |= {name: self.initial[name] for name in ("source_choice", "sources")}
+            elif now not in (shown, entered):
+                posted["shown_sources"] = now
+                is_every = self.initial["source_choice"] == SourceChoice.ALL
+                names = ", ".join(source.name for source in self.initial["sources"])
+                overtaken["source_choice"] = gettext("every source") if is_every else names
+        self.data = posted  # what is shown now is what the next answer is decided on
+        return overtaken
 
     def config(self) -> dict[str, str]:
         """The platform's values as they are to be: what was entered, and of the secrets left empty what is stored."""
@@ -151,6 +196,15 @@ class DestinationForm(forms.Form):
         if self.cleaned_data["source_choice"] == SourceChoice.ALL:
             return None
         return list(self.cleaned_data["sources"])
+
+
+def _plain(value: Any) -> str:
+    """A value as text, the same whether it is stored, shown or entered."""
+    return "" if value is None else str(value).replace("\r\n", "\n").strip()
+
+
+def _sources_text(sources: list[Source] | None) -> str:
+    return "all" if sources is None else ",".join(map(str, sorted(source.pk for source in sources)))
 
 
 def grown(field: Field, stored: str | None, *, is_set: bool) -> forms.Field:

@@ -16,6 +16,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from destinations.choosing import MAX_PASTED, Chosen, NothingChosen, Pick, choose
+from events.models import Event
 from routing.policy import DestinationRule, SourceRule, stands
 from routing.snapshot import Snapshot
 from trackstack_site.guard import key_of
@@ -60,11 +61,16 @@ class TryForm(forms.Form):
         self.fields["pick"].choices = [
             (pick.value, label) for pick, label in PICKS.items() if may_see_events or pick is not Pick.REAL
         ]
-        if may_see_events and self["key"].value():
+        key = key_of(str(self["key"].value() or "")) if may_see_events else None
+        self.came_from = Event.objects.only("name").filter(pk=key).first() if key else None
+        named = by_stage(state)
+        if self.came_from and self.came_from.name not in state.events:
+            named.append((gettext("Not registered"), [(self.came_from.name, self.came_from.name)]))
+        self.fields["event"].choices = named
+        if key and (self.came_from is None or self.came_from.name == self["event"].value()):
             self.fields["pick"].choices = [
                 (pick, CAME_FROM if pick == Pick.REAL else label) for pick, label in self.fields["pick"].choices
             ]
-        self.fields["event"].choices = by_stage(state)
         self.fields["event"].initial = FIRST_CHOICE if FIRST_CHOICE in state.events else next(iter(state.events), "")
         sources = [(str(source.id), source.name) for source in state.sources.values()]
         self.fields["source"].choices = sources
@@ -130,6 +136,9 @@ class BenchForm(TryForm):
         if data["pick"] == Pick.PASTED:
             return ""
         values = {name: data[name] for name in ("event", "pick", "source") if data.get(name)}
+        if self.came_from:
+            # Also with another choice: the way back to it is still in the form.
+            values["key"] = self.came_from.pk
         return f"?{urlencode(values | {'to': list(data['to'])}, doseq=True)}"
 
     def clean_to(self) -> Collection[int]:

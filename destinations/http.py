@@ -7,10 +7,13 @@ answer, and with errors as sentences a marketer can read.
 
 from __future__ import annotations
 
+import io
 import ipaddress
 import socket
 import time
+from contextvars import ContextVar
 from functools import cache
+from http import client
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -79,8 +82,55 @@ def may_reach(host: str, port: int, address: str) -> bool:
     return host.lower() in hosts or any(ip in network for network in networks if network.version == ip.version)
 
 
+_until: ContextVar[float] = ContextVar("until")
+"""When the exchange at hand must be over, on the monotonic clock."""
+
+
+def _left() -> float:
+    """Seconds that remain of the exchange; raises TimeoutError when none do."""
+    left = _until.get() - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left
+
+
+class _Timed(io.RawIOBase):
+    """What comes out of a socket until the exchange's time is up: a socket's own timeout is per packet, and an answer
+    that drips, in its head or its body, must end as well."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._raw: Any = sock.makefile("rb", buffering=0)  # keeps the socket open while it is read
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        self._sock.settimeout(_left())
+        count: int | None = self._raw.readinto(buffer)
+        return count
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _Answer(client.HTTPResponse):
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        self.fp.close()
+        self.fp = io.BufferedReader(_Timed(sock))
+
+
 class _Guard:
-    """Connects to a permitted address only."""
+    """Connects to a permitted address only, and is done in time."""
+
+    response_class: Any = _Answer
+
+    def send(self: Any, data: Any) -> None:
+        if self.sock is not None:
+            self.sock.settimeout(_left())
+        super().send(data)  # type: ignore[misc]
 
     def _new_conn(self: Any) -> socket.socket:
         try:
@@ -133,14 +183,18 @@ _pools = _manager()
 
 
 def send(request: Request, *, timeout: float | None = None) -> tuple[Response | NoAnswer, int]:
-    """Make one request; returns the answer, or why there is none, and the latency in milliseconds. Never raises."""
+    """Make one request; returns the answer, or why there is none, and the latency in milliseconds. Never raises.
+
+    timeout: seconds for all of it, however the answer comes.
+    """
     seconds = settings.HTTP_TIMEOUT_SECONDS if timeout is None else timeout
     started = time.monotonic()
     answer: Response | NoAnswer
     try:
         if not request.url.startswith(("https://", "http://")):
             raise ValueError("not an absolute HTTP URL")
-        answer = _exchange(request, seconds, started)
+        _until.set(started + seconds)
+        answer = _exchange(request, seconds)
     except PrivateAddress:
         host = urlsplit(request.url).hostname
         answer = NoAnswer(
@@ -158,13 +212,15 @@ def send(request: Request, *, timeout: float | None = None) -> tuple[Response | 
     except SSLError:
         answer = NoAnswer("The TLS certificate could not be verified.")
     except (HTTPError, OSError) as error:
-        answer = NoAnswer(f"The connection broke ({type(error).__name__}).")
+        is_late = time.monotonic() - started >= seconds  # it took too long to take the request
+        broke = f"The connection broke ({type(error).__name__})."
+        answer = NoAnswer(f"No answer within {seconds:g} s." if is_late else broke)
     except ValueError:
         answer = NoAnswer("The URL is not valid.", is_refused_here=True)
     return answer, round((time.monotonic() - started) * 1000)
 
 
-def _exchange(request: Request, seconds: float, started: float) -> Response:
+def _exchange(request: Request, seconds: float) -> Response:
     raw = _pools.request(
         request.method,
         request.url,
@@ -177,9 +233,6 @@ def _exchange(request: Request, seconds: float, started: float) -> Response:
     try:
         body = b""
         while len(body) < MAX_ANSWER_BYTES:
-            # The read timeout is per packet; an answer that drips must end as well.
-            if time.monotonic() - started > seconds:
-                raise TimeoutError
             part = raw.read1(65536, decode_content=True)
             if not part:
                 break

@@ -17,6 +17,8 @@ _IDENTITY_KEYS = (
     "|hashedfirstname|hashedlastname|sales_?owner"
 )
 _PAIR = re.compile(rf'("(?:{_IDENTITY_KEYS})"\s*:\s*)("(?:[^"\\]|\\.)*"?|\[[^\]]*\]?|-?\d[\d.eE+-]*)', re.IGNORECASE)
+# In a query of an address, or a form.
+_PARAMETER = re.compile(rf'((?:^|[?&])(?:{_IDENTITY_KEYS})=)[^&#\s"\'\\<>]+', re.IGNORECASE)
 # Bounded, and never begun within a word: on a long run of letters an open pattern takes quadratic time.
 _EMAIL = re.compile(r"(?<![\w.+%-])[\w.+%-]{1,254}(?:@|%40)[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
 _HASH = re.compile(r"\b[0-9a-fA-F]{64}\b")
@@ -43,6 +45,8 @@ def masked(raw: bytes | str, secrets: Iterable[str] = (), *, cap: int = CAP) -> 
     text = cut.decode("utf-8", "replace") if isinstance(cut, bytes) else cut
     text = without_secrets(text, secrets)
     text = _PAIR.sub(r'\1"***"', text)
+    if "=" in text:
+        text = _PARAMETER.sub(r"\1***", text)
     if "@" in text or "%40" in text:
         text = _EMAIL.sub("***", text)
     text = _HASH.sub("***", text)

@@ -6,9 +6,11 @@ also finds them under a key of the platform's own, or within another text.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 from events.fields import FIELDS
 from events.payload import Payload
@@ -20,9 +22,14 @@ IDENTITY: dict[str, str] = {
 }
 """What may find a person, beside the click ids: name in the contract → attribute of Payload."""
 
+OTHERS = ("sales_owner",)
+"""Attributes of Payload that name a person, though not the one whom the event is about."""
+
 SHORT = 3
 """Shorter texts ("CA", say) stand for a person only where they are a whole value."""
 MASK = "***"
+_PLAIN = re.compile(r"[\w.~-]*", re.ASCII)
+"""The same in an address and in JSON as by itself."""
 
 
 def values(payload: Payload) -> list[str]:
@@ -32,8 +39,11 @@ def values(payload: Payload) -> list[str]:
 
 def identity(payload: Payload) -> list[str]:
     """`values` without `properties`."""
-    found = [getattr(payload, attribute) for attribute in IDENTITY.values()]
+    found = [getattr(payload, attribute) for attribute in (*IDENTITY.values(), *OTHERS)]
     found += payload.click_ids.values()
+    if payload.first_name and payload.last_name:  # as one text: what is short must be found within it
+        first, last = payload.first_name.strip(), payload.last_name.strip()
+        found += [f"{first} {last}", f"{last} {first}", f"{last}, {first}"]
     return [text for value in found if value and (text := str(value).strip())]
 
 
@@ -48,11 +58,54 @@ def spellings(values: Iterable[str]) -> list[str]:
     return sorted(found, key=len, reverse=True)
 
 
+def _escaped(spelled: list[str], text: str) -> list[str]:
+    """`spellings` with those of an address and of JSON that stands in a text, if this one has any; longest first."""
+    has_quoted, has_json = "%" in text or "+" in text, "\\" in text
+    if not has_quoted and not has_json:
+        return spelled
+    found = set(spelled)
+    for spelling in spelled:
+        if _PLAIN.fullmatch(spelling) or (len(spelling) < SHORT and spelling.isascii()):  # "/", say, is %2F everywhere
+            continue
+        if has_quoted:
+            found |= {quote(spelling, safe="", errors="replace"), quote_plus(spelling, errors="replace")}
+        if has_json:
+            found |= {json.dumps(spelling)[1:-1], json.dumps(spelling, ensure_ascii=False)[1:-1]}
+    return sorted(found, key=len, reverse=True)
+
+
 def hidden(text: str, payload: Payload) -> str:
-    """A text that JSON strings stand in, without what tells whom the event is about."""
-    for spelling in spellings(values(payload)):
-        whole = spelling if len(spelling) >= SHORT else f'"{spelling}"'
-        text = text.replace(whole, MASK if whole == spelling else f'"{MASK}"')
+    """A text, or one that JSON strings stand in, without what tells whom the event is about."""
+    return _without(text, spellings(values(payload)))
+
+
+def within(value: Any, about: Iterable[str]) -> Any:
+    """A decoded value with each of its texts as `hidden`. about: `values` of the event, or its `identity` alone."""
+    return _within(value, spellings(about))
+
+
+def _within(value: Any, spelled: list[str]) -> Any:
+    if isinstance(value, str):
+        return _without(value, spelled)
+    if isinstance(value, Mapping):
+        return {key: _within(entry, spelled) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_within(entry, spelled) for entry in value]
+    return value
+
+
+def _without(text: str, spelled: list[str]) -> str:
+    for spelling in _escaped(spelled, text):
+        if spelling not in text:
+            continue
+        if len(spelling) >= SHORT:
+            text = text.replace(spelling, MASK)
+        elif text == spelling:
+            return MASK
+        else:
+            # A whole value of JSON, also of JSON within JSON, or of a form or address.
+            word = re.escape(spelling)
+            text = re.sub(rf'(\\*["\']){word}(?=\1)|(?<==){word}(?=&|$)', lambda found: (found[1] or "") + MASK, text)
     return text
 
 

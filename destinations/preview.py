@@ -177,7 +177,8 @@ def without_people(document: dict[str, Any], payload: Payload) -> dict[str, Any]
 
     What senders put into `properties` may be anything, and a platform may have it under any name: it is hidden as well.
     """
-    masked: dict[str, Any] = _masked(document, people.spellings(people.values(payload)))
+    told = {name: document[name] for name in ("url", "headers", "body")}
+    masked: dict[str, Any] = document | people.within(told, people.values(payload))
     return masked | {"url": masking.masked(masked["url"]), "body": _body_without_people(masked["body"])}
 
 

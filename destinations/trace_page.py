@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from destinations import causes, dry_run, mends, reasons
+from destinations import causes, dry_run, mends, people, reasons
 from destinations.attempts import MORE
 from destinations.choosing import Chosen, Pick, accepted_of
 from destinations.masking import masked
@@ -105,7 +105,7 @@ def entry(
     return shown | {
         "elsewhere": [lane for lane in lanes if lane["state"] != "delivered"],
         "arrivals": sum(lane["state"] == "delivered" for lane in lanes),
-        "payload": pretty(event.payload),
+        "payload": pretty(people.within(event.payload, people.identity(accepted_of(event).payload))),
         "consents": consents(event, source),
         "lanes": lanes,
     }

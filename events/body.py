@@ -5,7 +5,9 @@ Pure. A body is `{"events": […]}`, a bare array, or a single event object.
 
 from __future__ import annotations
 
+import json
 import re
+from typing import Any
 
 import msgspec
 
@@ -71,6 +73,32 @@ def decode_event(raw: RawEvent) -> tuple[object, str]:
         return _anything.decode(raw), ""
     except DECODE_ERRORS as error:
         return None, _why(error)
+
+
+def half_character(raw: RawEvent) -> tuple[str, dict[str, Any]] | None:
+    """Of an event that cannot be decoded: the field with half a surrogate pair (an emoji cut in two, say), and the
+    event's own texts that are whole. None when that is not what is wrong with it.
+    """
+    if not _ESCAPED_SURROGATE.search(bytes(raw)):
+        return None
+    try:
+        data = json.loads(bytes(raw))
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(data, dict):
+        return None
+    broken = next(
+        (name for name, value in data.items() if _is_broken(name) or _is_broken(json.dumps(value, ensure_ascii=False))),
+        None,
+    )
+    if broken is None:
+        return None
+    whole = {name: text for name, text in data.items() if isinstance(text, str) and not _is_broken(text)}
+    return ("" if _is_broken(broken) else broken), whole
+
+
+def _is_broken(text: str) -> bool:
+    return _SURROGATE.search(text) is not None
 
 
 def _why(error: Exception) -> str:
@@ -153,6 +181,7 @@ def _elements(body: bytes, start: int) -> tuple[list[bytes], int]:
     return [], start
 
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 _NOT_A_NUMBER = re.compile(rb"(?<=[:,\[\s])-?(?:NaN|Infinity)(?=[,\]}\s])")
 

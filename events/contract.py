@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from events import typed
-from events.body import ContractError, decode_event, split_body
+from events.body import ContractError, decode_event, half_character, split_body
 from events.collected import TOP, Draft, Warning_, collect, collect_nested, occurred_at_ms, required, with_unknown
 from events.fields import MAX_DEPTH, MAX_EVENT_ID, MAX_EVENTS, MAX_FREE_BYTES, MAX_NAME, NAME_PATTERN, STRUCTURAL
 from events.payload import Payload
@@ -92,7 +92,7 @@ def _parse_any(
     """As `parse_event`, for any input."""
     data, trouble = decode_event(raw)
     if trouble:
-        return Rejected(index, "", "not_decodable", f"The event cannot be read: {trouble}.", "", "", _as_text(raw))
+        return _undecodable(raw, trouble, index)
     if type(data) is not dict:
         sentence = f"The event must be a JSON object, not {kind_of(data)}."
         return Rejected(index, "", "not_an_object", sentence, "", "", _as_text(raw))
@@ -116,6 +116,17 @@ def _parse_any(
             _shown(data.get("eventId")),
             _as_text(raw),
         )
+
+
+def _undecodable(raw: msgspec.Raw | bytes, trouble: str, index: int) -> Rejected:
+    half = half_character(raw)
+    if half is None:
+        return Rejected(index, "", "not_decodable", f"The event cannot be read: {trouble}.", "", "", _as_text(raw))
+    field, whole = half
+    refusal = RefusedError(field, "not_decodable", "has half a character (a surrogate without its other half)")
+    sentence = refusal.sentence if field else f"The event {refusal.sentence}."
+    name, event_id = _shown(whole.get("event")), _shown(whole.get("eventId"))
+    return Rejected(index, refusal.field, refusal.code, sentence, name, event_id, _as_text(raw))
 
 
 def _accept(

@@ -6,12 +6,15 @@ A person who mends a rejected event edits what they may see; whatever they did n
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Callable
 from typing import Any
 
 from destinations import masking
 
 Json = Any
 CAP = 50_000
+_SURROGATE = re.compile("[\ud800-\udfff]")
 DEEPEST = 40
 """Deeper values are shown as `…`: nobody reads them, and recursion must end somewhere."""
 
@@ -26,6 +29,8 @@ def shown(value: Json, key: str = "", depth: int = 0) -> Json:
         return [shown(inner, key, depth + 1) for inner in value]
     if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, str) and (inner := _inner(value)) is not None:
+        return _as_text(value, inner, lambda found: shown(found, key, depth + 1))
     text = value if isinstance(value, str) else str(value)
     pair = f"{json.dumps(key)}: {json.dumps(text, ensure_ascii=False)}"
     masked = masking.masked(pair, cap=CAP)
@@ -48,7 +53,24 @@ def of_request(value: Json, depth: int = 0) -> Json:
 
 def _of_pair(name: str, value: Json, depth: int) -> Json:
     has_objects = isinstance(value, dict) or (isinstance(value, list) and any(isinstance(x, dict) for x in value))
+    if isinstance(value, str) and (inner := _inner(value)) is not None:
+        return _as_text(value, inner, lambda found: _of_pair(name, found, depth + 1))
     return of_request(value, depth + 1) if has_objects else shown(value, name, depth + 1)
+
+
+def _inner(text: str) -> Json:
+    """What a text holds that is a JSON object or array itself; None when it is none."""
+    if text[:1] not in ("{", "["):
+        return None
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _as_text(text: str, inner: Json, mask: Callable[[Json], Json]) -> str:
+    masked = mask(inner)
+    return text if masked == inner else json.dumps(masked, ensure_ascii=False)
 
 
 def _blank(value: Json, depth: int) -> Json:
@@ -83,13 +105,22 @@ def restored(edited: Json, original: Json, key: str = "", depth: int = 0) -> Jso
 
 
 def pretty(value: Json) -> str:
-    """Masked and indented. Text is read as JSON first; what is none is masked as it stands."""
+    """Masked and indented. Text is read as JSON first; what is none is masked as it stands. What is decoded already is
+    an event that was accepted: what stands in its `properties` is masked whatever it is.
+    """
+    mask = of_request
     if isinstance(value, str):
+        mask = shown
         try:
             value = json.loads(value)
         except (ValueError, RecursionError):
             return masking.masked(value, cap=CAP)
     try:
-        return json.dumps(shown(value), ensure_ascii=False, indent=2)
+        return printable(json.dumps(mask(value), ensure_ascii=False, indent=2))
     except RecursionError:
-        return masking.masked(str(value)[:CAP], cap=CAP)
+        return printable(masking.masked(str(value)[:CAP], cap=CAP))
+
+
+def printable(text: str) -> str:
+    """JSON text with half a surrogate pair, which no page, file or database takes, as the escape it came as."""
+    return _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

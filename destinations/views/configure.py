@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 from django.contrib import messages
-from django.db import IntegrityError
+from django.db import IntegrityError, transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -102,13 +102,12 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
     may_change = request.user.has_perm(CHANGE) and not platform.is_builtin
     if request.method == "POST" and not may_change:
         return HttpResponse(status=405) if platform.is_builtin else _forbidden()
-    form = DestinationForm(platform, destination, data=request.POST or None) if may_change else None
-    if form is not None and form.is_valid():
-        try:
-            sentences = changes.update(destination, config=form.config(), user=request.user, **_common(form))
-        except IntegrityError:
-            form.add_error("name", _("There is a destination of that name already."))
-        else:
+    form = None
+    if may_change:
+        form, sentences = (
+            _edited(request, destination) if request.POST else (DestinationForm(platform, destination), None)
+        )
+        if sentences is not None:
             messages.success(request, f"{'. '.join(sentences)}." if sentences else _("Nothing was changed."))
             return redirect("destinations:edit", pk)
     return render(
@@ -131,6 +130,20 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
             "try": {"form": bench.try_form(request)} | bench.try_context(request, destination),
         },
     )
+
+
+def _edited(request: HttpRequest, destination: Destination) -> tuple[DestinationForm, list[str] | None]:
+    """The form that was posted, and what it changed; None when it has errors."""
+    with transaction.atomic():
+        # What it is compared with stays so until it is written.
+        row = get_object_or_404(Destination.objects.select_for_update(), pk=destination.pk)
+        form = DestinationForm(destination.platform, row, data=request.POST)
+        if form.is_valid():
+            try:
+                return form, changes.update(row, config=form.config(), user=request.user, **_common(form))
+            except IntegrityError:
+                form.add_error("name", _("There is a destination of that name already."))
+    return form, None
 
 
 KINDS = {

@@ -75,5 +75,18 @@ def test_short_words_are_hidden_where_they_are_a_value_only() -> None:
     )
 
 
+def test_short_words_are_found_within_inner_json_forms_and_whole_names() -> None:
+    payload = Payload(first_name="Al", last_name="Ng", state="CA")
+    text = r'{"inner": "{\"fn\": \"Al\"}", "name": "Al Ng", "form": "st=CA&x=CAN", "word": "Also"}'
+    assert people.hidden(text, payload) == (
+        r'{"inner": "{\"fn\": \"***\"}", "name": "***", "form": "st=***&x=CAN", "word": "Also"}'
+    )
+    assert people.within(["Al", {"Al": "Also Al Ng"}], people.values(payload)) == ["***", {"Al": "Also ***"}]
+
+
+def test_who_owns_a_deal_is_a_person_too() -> None:
+    assert people.hidden('{"owner": "Kim Vo"}', Payload(sales_owner="Kim Vo")) == '{"owner": "***"}'
+
+
 def test_a_phone_is_found_as_digits_too() -> None:
     assert people.hidden("call 14155550123 now", Payload(phone="+1 (415) 555-0123")) == "call *** now"

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from html import unescape
 from typing import Any
 
 import pytest
@@ -17,8 +18,9 @@ from destinations import http, platforms
 from destinations.models import Attempt, Delivery, Destination, LedgerEntry
 from destinations.platforms.base import ACCESS_TOKEN, Request, Response
 from destinations.sandbox.server import Sandbox, running_sandbox
+from destinations.views.bench import event_url
 from events.ingest import Sender, accept_batch
-from events.models import Source
+from events.models import Event, Source
 from routing import snapshot, toggles
 from routing.dispatch import route_due
 from routing.models import RoutingChange
@@ -150,6 +152,30 @@ def test_the_last_real_event_is_shown_without_whom_it_is_about() -> None:
         assert "&quot;plan&quot;: &quot;team&quot;" in html
 
 
+@pytest.mark.parametrize(("first", "last"), [("Farid", "Rossi"), ("Al", "Ng"), ("José", 'O"Neil'), ("李", "明")])
+def test_a_short_name_is_masked_like_a_long_one(first: str, last: str) -> None:
+    person = {"email": PERSON, "firstName": first, "lastName": last, "city": "Bari", "zip": "70121", "country": "IT"}
+    receive(factories.event("SignUp", **person, salesOwner="Kim Vo", properties={"full name": f"{first} {last}"}))
+    words = [first, last, "Bari", "70121", "Kim Vo"]
+    as_value = [word if len(word) > 2 else rf'["\s]{word}[\\"\s]' for word in words]
+    for platform in platforms.every():
+        destination = factories.make_destination(platform.key, name=f"To {platform.key}", event_mode="everything")
+        html = unescape(try_one(destination, client_with(group="Viewer"), pick="real"))
+        shown = html.partition('id="try-results"')[2]
+        assert "Contract" in shown
+        for word in as_value:
+            assert not re.search(word, shown), (platform.key, word)
+
+
+def test_json_within_json_is_masked_too() -> None:
+    receive(factories.event("ApiDocsViewed", firstName="Farid", lastName="Ng", city="Bari"))
+    destination = factories.make_destination("salesforce", event_mode="everything")
+    html = unescape(try_one(destination, client_with(group="Viewer"), event="ApiDocsViewed", pick="real"))
+    assert "Payload__c" in html
+    for told in ("Farid", 'Ng\\"', "Bari"):
+        assert told not in html
+
+
 def test_a_rare_or_unknown_name_has_no_last_event() -> None:
     destination = factories.make_destination("meta")
     answer = client_with(group="Engineer").post(
@@ -267,6 +293,45 @@ def test_a_dry_run_stands_in_the_address(sandbox: Sandbox) -> None:
     assert client.get(page, {"event": "StartTrial", "pick": "sample", "to": "x"}).status_code == 422
     client_with(group="Engineer").get(page, {"event": "SignUp", "pick": "sample", "to": pixel.pk, "send": pixel.pk})
     assert sandbox.received() == [], "an address sends nothing"
+
+
+def test_the_event_one_came_from_stays_the_same_on_reload() -> None:
+    pixel = factories.make_destination("meta", name="Pixel")
+    receive(factories.event("SignUp", "older", plan="the-older"))
+    receive(factories.event("SignUp", "newer", plan="the-newer"))
+    older = Event.objects.get(event_id="older")
+    client, page = client_with(group="Viewer"), reverse("destinations:bench")
+    data = {"event": "SignUp", "pick": "real", "key": older.pk, "to": pixel.pk}
+    address = client.post(page, data, headers={"HX-Request": "true", "HX-Target": "try-results"})["HX-Replace-Url"]
+    html = client.get(address).content.decode()
+    assert "the-older" in html
+    assert "The one you came from" in html
+    other = client.get(page, data | {"event": "Purchase", "pick": "sample"}).content.decode()
+    assert "The last one received" in other
+
+
+def test_an_event_that_is_gone_is_not_replaced_by_another() -> None:
+    pixel = factories.make_destination("meta", name="Pixel")
+    receive(factories.event("SignUp", "newer", plan="the-newer"))
+    data = {"event": "SignUp", "pick": "real", "key": 987654321, "to": pixel.pk}
+    answer = client_with(group="Viewer").get(reverse("destinations:bench"), data)
+    assert answer.status_code == 422
+    assert "no longer kept" in answer.content.decode()
+    assert "the-newer" not in answer.content.decode()
+
+
+def test_an_unregistered_event_is_tried_out_from_its_link() -> None:
+    hook = factories.make_destination("webhook", event_mode="everything")
+    receive(factories.event("WorkspaceDeleted", plan="gone"))
+    event = Event.objects.get(name="WorkspaceDeleted")
+    client = client_with(group="Viewer")
+    for page in (event_url(event), event_url(event, hook.pk)):
+        answer = client.get(page)
+        assert answer.status_code == 200
+        assert re.search(r'<option value="WorkspaceDeleted"[^>]* selected', answer.content.decode())
+    assert "WorkspaceDeleted received" in answer.content.decode()
+    strangers = client_with("destinations.view_destination").get(event_url(event)).content.decode()
+    assert 'value="WorkspaceDeleted"' not in strangers
 
 
 def test_what_is_pasted_stays_out_of_the_address() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
+from html import unescape
 from typing import Any
 
 import pytest
@@ -168,6 +170,73 @@ def test_chosen_sources() -> None:
     client.post(page, form_data(source_choice="chosen", sources=[one.pk]))
     rule = snapshot.current().rules[Destination.objects.get(name="Pixel").pk]
     assert rule.source_ids == frozenset({one.pk})
+
+
+def posted(html: str) -> dict[str, Any]:
+    """What a browser posts of the destination's form as it stands."""
+    (form,) = re.findall(r'<form method="post" class="form card".*?</form>', html, re.S)
+    found: dict[str, Any] = {}
+    for tag in re.findall(r"<input [^>]*>", form):
+        given = {name: unescape(value) for name, value in re.findall(r'([\w-]+)="([^"]*)"', tag)}
+        is_box = given["type"] in ("checkbox", "radio")
+        if not is_box or " checked" in tag:
+            found.setdefault(given["name"], []).append(given.get("value", "on" if is_box else ""))
+    for name, text in re.findall(r'<textarea name="([^"]+)"[^>]*>(.*?)</textarea>', form, re.S):
+        found[name] = [unescape(text).removeprefix("\n").replace("\n", "\r\n")]
+    for name, options in re.findall(r'<select name="([^"]+)"[^>]*>(.*?)</select>', form, re.S):
+        chosen = re.search(r'<option value="([^"]*)"[^>]* selected', options)
+        found[name] = [unescape(chosen[1]) if chosen else ""]
+    return found
+
+
+def test_a_form_that_stood_open_writes_only_what_its_reader_changed() -> None:
+    one, two = factories.make_source("One"), factories.make_source("Two")
+    hook = factories.make_destination("webhook", name="Hook", all_sources=False)
+    hook.sources.set([one])
+    page, client = reverse("destinations:edit", args=[hook.pk]), client_with(group="Engineer")
+    stale = posted(client.get(page).content.decode())
+    theirs = {
+        "field_url": ["https://new.example.com/in"],
+        "is_sandbox": [],
+        "sources": [two.pk],
+        "field_headers": ["X-Key: hush-hush-hush"],
+    }
+    assert client.post(page, stale | theirs).status_code == 302
+    assert client.post(page, stale | {"name": ["Hook EU"]}).status_code == 302
+    hook.refresh_from_db()
+    assert (hook.name, hook.settings["url"], hook.is_sandbox) == ("Hook EU", "https://new.example.com/in", False)
+    assert (list(hook.sources.all()), hook.secrets["headers"]) == ([two], "X-Key: hush-hush-hush")
+
+
+def test_what_both_changed_is_shown_before_it_is_replaced() -> None:
+    one, two = factories.make_source("One"), factories.make_source("Two")
+    hook = factories.make_destination("webhook", name="Hook")
+    page, client = reverse("destinations:edit", args=[hook.pk]), client_with(group="Engineer")
+    stale = posted(client.get(page).content.decode())
+    theirs = {"field_url": ["https://b.example.com/"], "source_choice": ["chosen"], "sources": [one.pk]}
+    assert client.post(page, stale | theirs).status_code == 302
+    mine = {"field_url": ["https://a.example.com/"], "source_choice": ["chosen"], "sources": [one.pk, two.pk]}
+    html = client.post(page, stale | mine).content.decode()
+    assert "Somebody made it “https://b.example.com/” meanwhile." in html
+    assert "Somebody made it “One” meanwhile." in html
+    hook.refresh_from_db()
+    assert hook.settings["url"] == "https://b.example.com/"
+    again = posted(html)
+    assert again["field_url"] == ["https://a.example.com/"]
+    assert client.post(page, again).status_code == 302
+    hook.refresh_from_db()
+    assert (hook.settings["url"], hook.sources.count()) == ("https://a.example.com/", 2)
+
+
+@pytest.mark.parametrize("key", [platform.key for platform in changes.choices()])
+def test_a_form_that_was_not_touched_changes_nothing_and_has_no_secret(key: str) -> None:
+    destination = factories.make_destination(key)
+    page, client = reverse("destinations:edit", args=[destination.pk]), client_with(group="Engineer")
+    html = client.get(page).content.decode()
+    for name in destination.platform.secret_names:
+        assert f"initial-field_{name}" not in html
+    answer = client.post(page, posted(html), follow=True).content.decode()
+    assert "Nothing was changed." in answer
 
 
 def test_names_are_taken_once() -> None:

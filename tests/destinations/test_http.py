@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -12,6 +13,14 @@ import pytest
 
 from destinations import http as door
 from destinations.platforms.base import Request, Response
+
+DRIPS = {
+    "/drip-status": (b"", b"H"),
+    "/drip-head": (b"HTTP/1.1 200 OK\r\n", b"X"),
+    "/drip-continue": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "/drip-chunks": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"0"),
+}
+"""What comes once, and what then comes drop by drop."""
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -36,6 +45,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.wfile.write(b"x")
                 self.wfile.flush()
                 time.sleep(0.1)
+        elif self.path in DRIPS:
+            start, drop = DRIPS[self.path]
+            self.wfile.write(start)
+            for _ in range(20):
+                self.wfile.write(drop)
+                self.wfile.flush()
+                time.sleep(0.1)
+        elif self.path == "/last":
+            self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nConnection: close\r\n\r\nto the end")
+            self.close_connection = True
         else:
             answer = b"got " + body + b" as " + self.headers["User-Agent"].encode()
             self.send_response(201)
@@ -133,13 +152,41 @@ def test_redirects_are_answers_not_followed(url: str) -> None:
 
 
 @pytest.mark.usefixtures("permitted")
-@pytest.mark.parametrize("path", ["/slow", "/drip"])
+@pytest.mark.parametrize("path", ["/slow", "/drip", *DRIPS])
 def test_slow_and_dripping_answers_end(url: str, path: str) -> None:
     started = time.monotonic()
     answer = post(f"{url}{path}", timeout=0.5)
     assert isinstance(answer, door.NoAnswer)
     assert "No answer within 0.5 s" in answer.sentence
     assert time.monotonic() - started < 1.4
+
+
+@pytest.mark.usefixtures("permitted")
+def test_an_answer_that_ends_with_the_connection_is_read(url: str) -> None:
+    for _ in range(2):
+        assert post(f"{url}/last").body == b"to the end"
+
+
+@pytest.mark.usefixtures("permitted")
+def test_a_connection_is_kept_and_has_the_whole_time_again(url: str) -> None:
+    for _ in range(4):
+        assert post(url, timeout=0.5).status == 201
+        time.sleep(0.2)
+    (key,) = list(door._pools.pools.keys())
+    pool: Any = door._pools.pools[key]
+    assert pool.num_connections == 1
+
+
+@pytest.mark.usefixtures("permitted")
+def test_a_request_that_is_not_taken_ends_in_time() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        started = time.monotonic()
+        url = f"http://127.0.0.1:{deaf.getsockname()[1]}/"
+        big = Request(method="POST", url=url, headers={}, body=b"x" * 30_000_000, items=())
+        answer, _latency = door.send(big, timeout=0.5)
+        assert isinstance(answer, door.NoAnswer)
+        assert "No answer within 0.5 s" in answer.sentence
+        assert time.monotonic() - started < 1.4
 
 
 @pytest.mark.usefixtures("permitted")

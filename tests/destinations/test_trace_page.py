@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from html import unescape
 from typing import Any
 
 import pytest
@@ -204,3 +205,32 @@ def test_queries_grow_neither_with_destinations_nor_with_attempts(django_assert_
     look("e1", client)
     with django_assert_max_num_queries(15):
         look("e1", client)
+
+
+def test_the_event_is_shown_without_whom_it_is_about() -> None:
+    send(
+        factories.event(
+            event_id="e1", firstName="Farid", phone="+4915112345987", plan="growth", companyName="Farid & Sons",
+            pageUrl="https://app.example.com/p?tab=2&phone=%2B4915112345987&q=Farid",
+            referrer="https://app.example.com/?firstName=Cousin",
+            properties={"full name": "Zoe Person", "nested": {"birthdate": "1980-01-02"}},
+        )
+    )  # fmt: skip
+    html = unescape(look(client=client_with(group="Viewer")))
+    for told in ("Farid", "4915112345987", "Cousin", "Zoe", "1980-01-02"):
+        assert told not in html, told
+    for kept in ("full name", "nested", "growth", "tab=2"):
+        assert kept in html, kept
+
+
+def test_half_an_emoji_in_an_answer_breaks_no_page() -> None:
+    factories.make_destination("meta", name="Pixel")
+    send(factories.event(event_id="e1"))
+    attempt = kill(Destination.objects.get(name="Pixel"))
+    attempt.response_body = '{"error":"bad name \\ud83d"}'
+    attempt.save()
+    client = client_with(group="Engineer")
+    assert "bad name \\ud83d" in look(client=client)
+    answer = client.get(reverse("destinations:attempt", args=[attempt.pk]))
+    assert answer.status_code == 200
+    assert "bad name \\ud83d" in answer.content.decode()

@@ -432,6 +432,25 @@ def test_an_only_event_with_a_broken_value_is_kept_as_rejected(value: bytes) -> 
     assert [event.code for event in parsed.rejected] == ["not_decodable"]
 
 
+@pytest.mark.parametrize(
+    ("part", "field"),
+    [
+        (b'"plan":"Pro \\ud83d"', "plan"),
+        (b'"properties":{"a":["\\uDE00x"]}', "properties"),
+        (b'"properties":{"\\ud83d":1}', "properties"),
+        (b'"\\ud83d":1', ""),
+        (b'"plan":"\\ud83d\\ude00","city":"\\ude00\\ud83d"', "city"),
+    ],
+)
+def test_half_a_character_is_told_with_its_field(part: bytes, field: str) -> None:
+    (rejected,) = body(b'{"events":[{"event":"SignUp","eventId":"b",%b}]}' % part).rejected
+    assert (rejected.field, rejected.code, rejected.event_name, rejected.event_id) == (
+        field, "not_decodable", "SignUp", "b",
+    )  # fmt: skip
+    assert "half a character" in rejected.sentence
+    assert rejected.sentence.isascii()
+
+
 def test_duplicate_keys_take_the_last() -> None:
     assert accepted(b'{"event":"SignUp","eventId":"a","eventId":"b"}').event_id == "b"
 

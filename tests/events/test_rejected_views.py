@@ -118,3 +118,26 @@ def test_identity_is_masked_whatever_its_type() -> None:
     assert "12.5" in text
     assert masked_json.pretty("not json ada@example.com") == "not json ***"
     assert masked_json.pretty("[" * 5000)
+
+
+@pytest.mark.django_db
+def test_half_an_emoji_is_shown_as_it_came_and_mended() -> None:
+    rejected = reject(email="ada@example.com", plan="Pro \ud83d")
+    assert (rejected.field, rejected.event_id) == ("plan", "e1")
+    client = client_with(group="Engineer")
+    answer = client.get(url(rejected))
+    assert answer.status_code == 200
+    assert "Pro \\ud83d" in answer.content.decode()
+    shown = masked_json.pretty(rejected.payload)
+    assert client.post(url(rejected), {"payload": shown}).status_code == 200, "still broken"
+    mended = shown.replace("\\ud83d", "").replace("signup", "SignUp")
+    assert client.post(url(rejected), {"payload": mended}).status_code == 302
+    assert Event.objects.get(event_id="e1").payload["email"] == "ada@example.com"
+
+
+def test_what_is_json_within_a_text_is_masked_and_put_back() -> None:
+    value = {"body": json.dumps({"firstName": "Farid", "plan": "pro"}), "plain": '{"plan": "pro"}'}
+    shown = masked_json.shown(value)
+    assert shown == {"body": '{"firstName": "***", "plan": "pro"}', "plain": '{"plan": "pro"}'}
+    assert masked_json.restored(shown, value) == value
+    assert masked_json.shown({"x": "[" * 5000}) == {"x": "[" * 5000}
