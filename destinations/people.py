@@ -102,7 +102,7 @@ def _without(text: str, spelled: list[str]) -> str:
             text = text.replace(spelling, MASK)
         elif text == spelling:
             return MASK
-        else:
+        elif any(end in text for end in (f'{spelling}"', f"{spelling}'", f"{spelling}\\", f"={spelling}")):
             # A whole value of JSON, also of JSON within JSON, or of a form or address.
             word = re.escape(spelling)
             text = re.sub(rf'(\\*["\']){word}(?=\1)|(?<==){word}(?=&|$)', lambda found: (found[1] or "") + MASK, text)
