@@ -22,7 +22,7 @@ STAMP = "%Y-%m-%dT%H:%M:%SZ"
 
 
 EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
-"""Beyond them no zone is left to show a time in, nor a year in which a database keeps one."""
+"""What is beyond is taken as these: further out no zone is left to show a time in, nor a year that a database keeps."""
 
 
 class MomentInput(forms.DateTimeInput):
@@ -56,9 +56,7 @@ class MomentField(forms.DateTimeField):
 
     def clean(self, value: Any) -> datetime | None:
         at: datetime | None = super().clean(value)
-        if at is not None and not EARLIEST <= at <= LATEST:
-            raise forms.ValidationError(self.error_messages["invalid"], code="invalid")
-        return at
+        return None if at is None else min(max(at, EARLIEST), LATEST)
 
 
 def _labelled(label: str | Promise) -> SafeString:

@@ -232,13 +232,17 @@ def test_a_backfill_goes_on_where_it_was_killed_and_live_events_go_first(stack: 
 
 
 def test_a_dead_platform_slows_nobody_else(stack: Stack) -> None:
+    asked = (
+        "SELECT count(*) FROM destinations_attempt a JOIN destinations_destination d ON d.id = a.destination_id"
+        " WHERE d.name = 'Meta'"
+    )
+    before = stack.sql(asked)[0][0]
     stack.sandbox("POST", "/_failures", {"platform": "meta", "kind": "timeout", "seconds": 6})
     for n in range(6):
         assert stack.send(many(f"lane-{n}", 20))[0] == 202
     stack.until(lambda: stack.states("lane").get("LinkedIn") == Counter(delivered=120), "LinkedIn is done")
-    asked = "SELECT count(*) FROM destinations_attempt a JOIN destinations_destination d ON d.id = a.destination_id"
     # Lanes of one destination: a second round would come after two times-out.
-    assert stack.sql(f"{asked} WHERE d.name = 'Meta'")[0][0] <= 4, "Meta was not even asked twice"
+    assert stack.sql(asked)[0][0] - before <= 4, "Meta was not even asked twice"
     assert stack.states("lane")["Meta"]["delivered"] == 0
     stack.sandbox("DELETE", "/_failures")
     stack.until(stack.is_settled, "Meta catches up", seconds=60)
