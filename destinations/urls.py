@@ -1,11 +1,11 @@
 from django.urls import path
 
-from destinations.views import alerts, bench, configure, control, health, lists, observe, replays, setup, trace
+from destinations.views import alerts, bench, configure, control, health, listing, lists, observe, replays, setup, trace
 
 app_name = "destinations"
 urlpatterns = [
     path("health/", health.index, name="health"),
-    path("destinations/", configure.index, name="list"),
+    path("destinations/", listing.index, name="list"),
     path("destinations/add/", configure.choose, name="add"),
     path("destinations/add/<slug:platform_key>/", configure.create, name="create"),
     path("destinations/<int:pk>/", configure.edit, name="edit"),
@@ -13,6 +13,7 @@ urlpatterns = [
     path("destinations/add/<slug:platform_key>/look-at-id/", setup.look_at_id, name="look_at_id"),
     path("destinations/<int:pk>/check/", setup.check, name="check"),
     path("destinations/<int:pk>/progress/", setup.progress, name="progress"),
+    path("destinations/<int:pk>/meanwhile/", setup.meanwhile, name="meanwhile"),
     path("destinations/<int:pk>/ids/", setup.ids, name="ids"),
     path("destinations/<int:pk>/ids/choices/", setup.id_choices, name="id_choices"),
     path("destinations/<int:pk>/switch/", control.switch, name="switch"),

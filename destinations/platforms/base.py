@@ -106,6 +106,8 @@ class Platform:
     key: ClassVar[str]
     label: ClassVar[str]
     """The vendor's own capitals."""
+    also_known_as: ClassVar[tuple[str, ...]] = ()
+    """Words in small letters that people look for it by, beside key and label: former names, products."""
     kind: ClassVar[Kind]
     fields: ClassVar[tuple[Field, ...]] = ()
     events: ClassVar[Mapping[str, str | None]] = {}

@@ -117,6 +117,7 @@ class ServiceAccount(base.OAuth):
 class BigQuery(base.Platform):
     key = "bigquery"
     label = "BigQuery"
+    also_known_as = ("bq", "google cloud", "gcp")
     kind = base.Kind.WAREHOUSE
     events = {name: name for name in NAMES}
     takes_custom_events = True

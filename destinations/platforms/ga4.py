@@ -74,6 +74,7 @@ class _Part(NamedTuple):
 class Ga4(base.Platform):
     key = "ga4"
     label = "Google Analytics 4"
+    also_known_as = ("ga", "google analytics", "universal analytics")
     kind = base.Kind.ANALYTICS
     events = EVENTS
     takes_custom_events = True

@@ -69,6 +69,7 @@ _encode = msgspec.json.Encoder().encode
 class GoogleAds(base.Platform):
     key = "google_ads"
     label = "Google Ads"
+    also_known_as = ("adwords", "gads")
     kind = base.Kind.ADS
     events = EVENTS
     takes_custom_events = True  # any event can have a conversion action of its own

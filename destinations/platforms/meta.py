@@ -81,6 +81,7 @@ _LEAD_ID = re.compile(r"[0-9]{15,17}")  # of a Lead Ads lead; a CRM's own ids ar
 class Meta(base.Platform):
     key = "meta"
     label = "Meta"
+    also_known_as = ("facebook", "instagram", "fb", "capi")
     kind = base.Kind.ADS
     events = EVENTS
     takes_custom_events = True

@@ -66,6 +66,7 @@ _TAIL = b'],"continueOnValidationError":true,"dataProvider":"TrackStack"}'
 class Microsoft(base.Platform):
     key = "microsoft"
     label = "Microsoft Advertising"
+    also_known_as = ("bing", "uet")
     kind = base.Kind.ADS
     events = EVENTS
     takes_custom_events = True

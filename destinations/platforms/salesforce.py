@@ -98,6 +98,7 @@ class Login(base.OAuth):
 class Salesforce(base.Platform):
     key = "salesforce"
     label = "Salesforce"
+    also_known_as = ("sfdc",)
     kind = base.Kind.CRM
     events = EVENTS
     takes_custom_events = True

@@ -90,6 +90,7 @@ class _Settings(msgspec.Struct, frozen=True):
 class Snapchat(base.Platform):
     key = "snapchat"
     label = "Snapchat"
+    also_known_as = ("snap",)
     kind = base.Kind.ADS
     events = EVENTS
     recommended = frozenset(words("PageView ContentView LeadCaptured SignUp Purchase"))

@@ -81,6 +81,7 @@ _NOT_ALPHANUMERIC = re.compile(r"[\W_]+")
 class TikTok(base.Platform):
     key = "tiktok"
     label = "TikTok"
+    also_known_as = ("bytedance",)
     kind = base.Kind.ADS
     events = EVENTS
     takes_custom_events = True

@@ -103,6 +103,7 @@ _RESETS = ("x-account-rate-limit-reset", "x-rate-limit-reset")
 class X(base.Platform):
     key = "x"
     label = "X"
+    also_known_as = ("twitter",)
     kind = base.Kind.ADS
     events = EVENTS
     takes_custom_events = True  # any event can have one of type CUSTOM

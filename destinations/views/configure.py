@@ -1,4 +1,4 @@
-"""Configure → Destinations: list, create, edit."""
+"""Configure → Destinations: create, edit."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.db import IntegrityError, transaction
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -16,13 +16,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_http_methods
 
-from destinations import changes, exports, health, platforms, queries, replay_plan
+from destinations import changes, health, platforms, queries, replay_plan
 from destinations.forms import DestinationForm
 from destinations.models import Destination
 from destinations.platforms.base import Kind
 from destinations.views import bench, setup
 from routing import drafts
-from trackstack_site.csv_lines import download, is_asked
 from trackstack_site.guard import needs
 
 VIEW = "destinations.view_destination"
@@ -31,32 +30,6 @@ CHANGE = "destinations.change_destination"
 DELETE = "destinations.delete_destination"
 TOGGLE = "routing.toggle_route"
 """Who may switch events may also stop a destination: it takes no credentials to stop sending."""
-
-
-@require_GET
-@needs(VIEW)
-def index(request: HttpRequest) -> HttpResponseBase:
-    counts = queries.counts_of(timezone.now().date())
-    tokens, now = health.ending_tokens(), timezone.now()
-    rows = [
-        {
-            "destination": destination,
-            "platform": destination.platform,
-            "status": queries.status_of(destination),
-            "counts": counts.get(destination.pk, queries.Counts()),
-            "ends": [
-                end
-                for end in health.ends_of(destination, tokens.get(destination.pk), now)
-                if end.days < health.SOON or end.tone != "quiet"
-            ],
-        }
-        for destination in Destination.objects.present().defer("secrets")
-    ]
-    if is_asked(request):
-        return download("destinations", exports.DESTINATIONS, exports.destinations(rows))
-    may_switch = any(request.user.has_perm(permission) for permission in (CHANGE, TOGGLE))
-    context = {"rows": rows, "may_switch": may_switch, "is_collecting": drafts.collects(request.user)}
-    return render(request, "destinations/list.html", context)
 
 
 @require_GET

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from destinations import changes, queries
 from destinations.models import Destination, Hold
+from destinations.views import listing
 from destinations.views.setup import own
 from routing import drafts, toggles
 from trackstack_site.guard import needs
@@ -34,16 +35,18 @@ def switch(request: HttpRequest, pk: int) -> HttpResponse:
     if request.POST.get("on") == "1":
         if changes.switch(destination, True, user=request.user):
             _tell_on(request, destination)
-        return _back(request)
+        return _back(request, pk)
     way = request.POST.get("waiting")
     if way not in WAYS_OFF and destination.is_enabled and queries.is_awaited(destination):
+        if request.htmx:  # type: ignore[attr-defined]
+            return _ask(request, destination, request.POST.get("next", ""))
         query = urlencode({"next": request.POST.get("next", "")})
         return redirect(f"{reverse('destinations:switch_off', args=[pk])}?{query}")
     if way == "pause":
         _pause(request, destination)
     elif changes.switch(destination, False, user=request.user, is_finished_first=way == "send"):
         _tell_off(request, destination, has_skipped=way == "skip")
-    return _back(request)
+    return _back(request, pk)
 
 
 @require_GET
@@ -51,18 +54,14 @@ def switch(request: HttpRequest, pk: int) -> HttpResponse:
 def switch_off(request: HttpRequest, pk: int) -> HttpResponse:
     """Asked before waiting rows are thrown away: what becomes of them?"""
     destination = own(pk)
-    context = _waiting(destination) | {
-        "next": _target(request.GET.get("next", ""), request),
-        "is_collecting": drafts.collects(request.user),
-    }
-    return render(request, "destinations/switch_off.html", context)
+    return _ask(request, destination, request.GET.get("next", ""))
 
 
 @require_POST
 @needs(CHANGE, TOGGLE)
 def pause(request: HttpRequest, pk: int) -> HttpResponse:
     _pause(request, own(pk))
-    return _back(request)
+    return _back(request, pk)
 
 
 @require_POST
@@ -71,7 +70,7 @@ def resume(request: HttpRequest, pk: int) -> HttpResponse:
     destination = own(pk)
     changes.resume(destination, user=request.user)
     messages.success(request, _("%(name)s is resumed. What waited is being sent.") % {"name": destination.name})
-    return _back(request)
+    return _back(request, pk)
 
 
 @require_http_methods(["GET", "POST"])
@@ -108,6 +107,20 @@ def keep(request: HttpRequest, pk: int) -> HttpResponse:
 def _waiting(destination: Destination) -> dict[str, object]:
     waiting = queries.waiting_count(destination)
     return {"destination": destination, "waiting": waiting, "is_capped": waiting >= queries.COUNT_CAP}
+
+
+def _ask(request: HttpRequest, destination: Destination, address: str) -> HttpResponse:
+    """What becomes of what waits: as a page, or in the dialog of the page whose switch it was."""
+    is_here = bool(request.htmx)  # type: ignore[attr-defined]
+    context = _waiting(destination) | {
+        "next": _target(address, request),
+        "is_collecting": drafts.collects(request.user),
+        "is_asked_here": is_here,
+    }
+    response = render(request, f"destinations/switch_off.html{'#question' if is_here else ''}", context)
+    if is_here:  # a switch that sees another swap than its own goes back
+        response["HX-Retarget"], response["HX-Reswap"] = "#dialog-body", "innerHTML"
+    return response
 
 
 def _pause(request: HttpRequest, destination: Destination) -> None:
@@ -152,6 +165,14 @@ def _target(address: str, request: HttpRequest) -> str:
     return address if is_ours and address.startswith("/") else reverse("destinations:list")
 
 
-def _back(request: HttpRequest) -> HttpResponse:
-    """To the page the button was on."""
-    return redirect(_target(request.POST.get("next", ""), request))
+def _back(request: HttpRequest, pk: int) -> HttpResponse:
+    """To the page the button was on. For htmx what is different there: the row of the list, else a word to ask anew."""
+    page = _target(request.POST.get("next", ""), request)
+    if not request.htmx:  # type: ignore[attr-defined]
+        return redirect(page)
+    is_listed = page == reverse("destinations:list")
+    rows = listing.rows_of(Destination.objects.present().filter(pk=pk)) if is_listed else []
+    context = {"rows": rows, "may_switch": listing.may_switch(request), "asked_from": page, "oob": True}
+    response = render(request, "destinations/_switched.html", context)
+    response["HX-Trigger"] = "trackstack:switched"
+    return response

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 from django.contrib import messages
@@ -17,15 +18,18 @@ from destinations.forms import PREFIX
 from destinations.forms_ids import PREFIX as ID_PREFIX
 from destinations.forms_ids import IdsForm
 from destinations.models import Destination
-from routing import drafts, snapshot, toggles
+from routing import drafts, history, snapshot, toggles
+from routing.models import RoutingChange
 from routing.policy import selects
-from trackstack_site.guard import needs
+from trackstack_site.guard import key_of, needs
 from trackstack_site.wording import in_english
 
 VIEW = "destinations.view_destination"
 ADD = "destinations.add_destination"
 CHANGE = "destinations.change_destination"
 MAP = "routing.change_route"
+MOST_TOLD = 5
+"""Changes by others that an open page tells of, the last ones."""
 
 
 @require_POST
@@ -77,8 +81,31 @@ def check(request: HttpRequest, pk: int) -> HttpResponse:
 @require_GET
 @needs(VIEW)
 def progress(request: HttpRequest, pk: int) -> HttpResponse:
-    """The steps as they stand now; the page asks while the first live event is awaited."""
-    return render(request, "destinations/_golive.html", context_of(own(pk)))
+    """The steps as they stand now; the page asks while the first live event is awaited. Empty while nothing moved."""
+    context = context_of(own(pk))
+    if request.GET.get("seen") == context["steps_token"]:
+        return HttpResponse(status=204)
+    return render(request, "destinations/_golive.html", context)
+
+
+@require_GET
+@needs(VIEW)
+def meanwhile(request: HttpRequest, pk: int) -> HttpResponse:
+    """What others changed in a destination since its page was opened; empty while that is nothing. One small query."""
+    newer = RoutingChange.objects.filter(destination_pk=pk, pk__gt=key_of(request.GET.get("seen", "")) or 0)
+    newer = newer.exclude(action__in=(*history.ROUTING, toggles.TEST)).exclude(user=request.user)
+    found = list(newer.order_by("-pk")[:MOST_TOLD])[::-1]
+    if not found:
+        return HttpResponse(status=204)
+    context = {
+        "destination": get_object_or_404(Destination, pk=pk),
+        "seen": found[-1].pk,
+        "told": [sentence for change in found for sentence in change.sentences],
+        "who": ", ".join(dict.fromkeys(change.actor for change in found)),
+    }
+    response = render(request, "destinations/_meanwhile.html", context)
+    response["HX-Trigger"] = "trackstack:switched"
+    return response
 
 
 @require_http_methods(["GET", "POST"])
@@ -152,10 +179,19 @@ def context_of(destination: Destination) -> dict[str, Any]:
         "destination": destination,
         "steps": found,
         "is_live": golive.is_live(found),
+        "left_out": sum(not step.is_done for step in found),
         "done": sum(step.is_done for step in found),
+        "steps_token": _token(found, destination),
+        "seen": RoutingChange.objects.order_by("-pk").values_list("pk", flat=True).first() or 0,
         "is_way_shown": bool(found)
         and (not golive.is_live(found) or golive.is_recent(destination, timezone.now().date())),
     }
+
+
+def _token(found: list[golive.Step], destination: Destination) -> str:
+    """Differs when anything that the steps show does."""
+    shown = (found, destination.is_enabled, destination.hold, destination.is_check_good, destination.checked_at)
+    return hashlib.blake2b(repr(shown).encode(), digest_size=8).hexdigest()
 
 
 def own(pk: int) -> Destination:

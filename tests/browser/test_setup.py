@@ -86,8 +86,8 @@ def test_a_destination_is_set_up_until_events_arrive_and_deleted(open_as: OpenAs
     page.goto(address)
     expect(card.get_by_role("heading", name="It is live")).to_be_visible()
     expect(card).to_contain_text("SignUp was among the first events")
-    page.get_by_role("button", name="Check connection").click()
-    expect(page.locator("#toasts")).to_contain_text("answers")
+    page.get_by_role("button", name="Check connection").first.click()
+    expect(card.get_by_role("status")).to_contain_text("answers")
 
     page.get_by_role("link", name="Delete…").click()
     page.get_by_role("button", name=f"Delete {NAME}").click()

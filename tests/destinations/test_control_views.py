@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -166,3 +167,68 @@ def test_a_button_leads_back_to_its_page_and_nowhere_else() -> None:
         assert switch(client, destination, on="1", next=odd).url == reverse("destinations:list"), odd
     asked = client.get(reverse("destinations:switch_off", args=[destination.pk]), {"next": "//elsewhere.example"})
     assert "elsewhere" not in asked.content.decode()
+
+
+HTMX = {"HX-Request": "true"}
+
+
+def by_htmx(client: Client, name: str, destination: Destination, **data: str) -> Any:
+    return client.post(reverse(f"destinations:{name}", args=[destination.pk]), data, headers=HTMX)
+
+
+def test_a_switch_is_answered_with_its_row_and_what_is_said() -> None:
+    client, destination = client_with(group="Marketer"), factories.make_destination("meta", name="Pixel")
+    page = reverse("destinations:list")
+    assert f'id="switch-{destination.pk}" role="switch" aria-checked="true"' in client.get(page).content.decode()
+    answer = by_htmx(client, "switch", destination, on="0", next=page)
+    html = answer.content.decode()
+    assert "<html" not in html
+    assert "Pixel is switched off." in html
+    assert f'<template><tr id="destination-{destination.pk}" hx-swap-oob="true">' in re.sub(r">\s+<", "><", html)
+    assert f'id="switch-{destination.pk}" role="switch" aria-checked="false"' in html
+    assert set(re.findall(r'name="next" value="([^"]*)"', html)) == {page}, "Undo leads back to the list"
+    assert "HX-Reswap" not in answer, "a switch that sees it goes back"
+    html = by_htmx(client, "switch", destination, on="1", next=page).content.decode()
+    assert f'id="hold-{destination.pk}"' in html
+    assert "Resume" in by_htmx(client, "pause", destination, next=page).content.decode()
+    assert "Pause" in by_htmx(client, "resume", destination, next=page).content.decode()
+
+
+def test_on_its_own_page_a_switch_lets_the_state_be_asked_anew() -> None:
+    client, destination = client_with(group="Marketer"), factories.make_destination("meta")
+    page = reverse("destinations:edit", args=[destination.pk])
+    answer = by_htmx(client, "switch", destination, on="0", next=page)
+    assert answer["HX-Trigger"] == "trackstack:switched"
+    assert "<tr" not in answer.content.decode()
+    assert 'hx-trigger="trackstack:switched from:body"' in client.get(page).content.decode()
+
+
+def test_what_becomes_of_waiting_rows_is_asked_in_the_dialog(waiting: Destination) -> None:
+    client, page = client_with(group="Marketer"), reverse("destinations:list")
+    answer = by_htmx(client, "switch", waiting, on="0", next=page)
+    assert (answer["HX-Retarget"], answer["HX-Reswap"]) == ("#dialog-body", "innerHTML")
+    html = answer.content.decode()
+    assert "<html" not in html
+    assert 'id="dialog-title"' in html
+    assert "1 delivery waits for it" in html
+    html = by_htmx(client, "switch", waiting, on="0", waiting="pause", next=page).content.decode()
+    assert "Pixel is paused." in html
+    waiting.refresh_from_db()
+    assert (waiting.is_enabled, waiting.hold) == (True, Hold.PAUSED)
+
+
+def test_an_open_list_is_answered_only_when_something_is_different(django_assert_max_num_queries: Any) -> None:
+    client, destination = client_with(group="Viewer"), factories.make_destination("meta", name="Pixel")
+
+    def asked(html: str) -> str:
+        return re.findall(r'hx-get="([^"]+[?]seen=\w+)"', html)[0]
+
+    address = asked(client.get(reverse("destinations:list")).content.decode())
+    with django_assert_max_num_queries(6):
+        assert client.get(address, headers=HTMX).status_code == 204
+    by_htmx(client_with(group="Marketer"), "pause", destination)
+    html = client.get(address, headers=HTMX).content.decode()
+    assert html.strip().startswith("<tbody")
+    assert "Paused" in html
+    send("e1")
+    assert client.get(asked(html), headers=HTMX).status_code == 200, "counts are shown too"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -125,13 +126,13 @@ def test_the_way_to_the_first_live_event(monkeypatch: pytest.MonkeyPatch, settin
     RoutingChange.objects.filter(pk=entry.pk).update(note="Taken (201 in 3 ms).")
     assert steps(linkedin)["test"].is_done
 
-    assert "hx-trigger" in client.get(reverse("destinations:progress", args=[linkedin.pk])).content.decode()
+    assert "every 15s" in client.get(reverse("destinations:progress", args=[linkedin.pk])).content.decode()
     today = timezone.now().date()
     first = LedgerEntry.objects.create(day=today, destination=linkedin, event_name="SignUp", state="delivered", count=1)
     assert steps(linkedin)["live"].is_done
     over = client.get(reverse("destinations:progress", args=[linkedin.pk])).content.decode()
     assert "It is live" in over
-    assert "hx-trigger" not in over
+    assert "every 15s" not in over
     html = client.get(page).content.decode()
     assert "Go live" not in html
     assert "It is live" in html
@@ -180,7 +181,61 @@ def test_the_way_is_said_to_be_over_while_a_step_was_left_out() -> None:
     assert not steps(meta)["test"].is_done
     html = client_with(group="Engineer").get(reverse("destinations:edit", args=[meta.pk])).content.decode()
     assert "It is live" in html
-    assert "3 of 5 done" in html
+    assert "of 5 done" not in html
+    assert "The steps, 2 left out" in html
+
+
+def test_what_is_live_says_that_its_last_check_failed() -> None:
+    meta = factories.make_destination("meta")
+    today = timezone.now().date()
+    LedgerEntry.objects.create(day=today, destination=meta, event_name="SignUp", state="delivered", count=1)
+    page, client = reverse("destinations:edit", args=[meta.pk]), client_with(group="Engineer")
+    said = "The last check of the connection failed:"
+    assert said not in client.get(page).content.decode()
+    changes.note_check(meta, False, "The token has expired.")
+    html = client.get(page).content.decode()
+    assert html.index("It is live") < html.index(said) < html.index("The token has expired.") < html.index("The steps")
+
+
+def test_steps_that_did_not_move_are_not_swapped() -> None:
+    client, meta = client_with(group="Engineer"), factories.make_destination("meta", is_enabled=False)
+    card = client.get(reverse("destinations:edit", args=[meta.pk])).content.decode()
+    asked = re.findall(r'hx-get="([^"]+/progress/[?]seen=\w+)"', card)[0]
+    assert client.get(asked, headers=HTMX).status_code == 204
+    for name in ("check", "events", "on"):
+        assert f'id="golive-{name}"' in card, "the focus is found again by it"
+    changes.switch(meta, True, user=None)
+    assert client.get(asked, headers=HTMX).status_code == 200
+
+
+def test_an_open_page_tells_what_others_changed_meanwhile() -> None:
+    meta = factories.make_destination("meta", name="Pixel")
+    ada, ben = client_with(group="Engineer"), client_with(group="Engineer")
+    page = ben.get(reverse("destinations:edit", args=[meta.pk])).content.decode()
+    asked = re.findall(r'hx-get="([^"]+/meanwhile/[?]seen=\d+)"', page)[0]
+    assert ben.get(asked, headers=HTMX).status_code == 204
+    toggles.apply(meta, on={"SignUp": False})
+    assert ben.get(asked, headers=HTMX).status_code == 204, "a switched event is not on this page"
+    ada.post(reverse("destinations:switch", args=[meta.pk]), {"on": "0"})
+    assert ada.get(asked, headers=HTMX).status_code == 204, "who did it knows"
+    answer = ben.get(asked, headers=HTMX)
+    html = answer.content.decode()
+    assert "Pixel was changed by" in html
+    assert "Pixel is switched off." in html
+    assert answer["HX-Trigger"] == "trackstack:switched"
+    asked = re.findall(r'hx-get="([^"]+/meanwhile/[?]seen=\d+)"', html)[0]
+    assert ben.get(asked, headers=HTMX).status_code == 204, "told once, and it stays"
+    assert client_with().get(asked).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("word", "key"),
+    [("facebook", "meta"), ("instagram", "meta"), ("twitter", "x"), ("bing", "microsoft"), ("adwords", "google_ads")],
+)
+def test_the_gallery_knows_other_names(word: str, key: str) -> None:
+    html = client_with(group="Engineer").get(reverse("destinations:add")).content.decode()
+    words = re.findall(rf'href="{reverse("destinations:create", args=[key])}" data-find="([^"]*)"', html)[0]
+    assert word in words
 
 
 def test_new_settings_want_a_new_check() -> None:

@@ -102,18 +102,6 @@
     htmx.ajax("GET", grid.dataset.range, { source: target.form, values: { set }, swap: "none" });
   }, true);
 
-  // --- Answer at once: a switch shows what was asked, and goes back when the server refuses -----------------
-  document.addEventListener("htmx:beforeRequest", (event) => {
-    const button = event.detail.requestConfig?.triggeringEvent?.submitter;
-    if (!button?.matches?.("#matrix button[role=switch]")) return;
-    button.dataset.was = button.getAttribute("aria-checked");
-    button.setAttribute("aria-checked", button.dataset.was === "true" ? "false" : "true");
-    event.detail.xhr.addEventListener("loadend", () => {
-      const isFine = event.detail.xhr.status >= 200 && event.detail.xhr.status < 300 && !event.detail.xhr.getResponseHeader("HX-Reswap");
-      if (!isFine && button.isConnected && button.dataset.was) button.setAttribute("aria-checked", button.dataset.was);
-    });
-  });
-
   // --- What to show --------------------------------------------------------------------------------------------
   const show = document.getElementById("matrix-show");
   const count = document.getElementById("matrix-count");

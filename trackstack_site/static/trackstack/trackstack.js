@@ -178,6 +178,25 @@ document.addEventListener("keydown", (event) => {
   if (KEYS[event.key] && KEYS[event.key]() !== false) event.preventDefault();
 });
 
+// --- Answer at once: a switch shows what was asked, and goes back when the server refuses or asks first -----
+document.addEventListener("htmx:beforeRequest", ({ detail: { requestConfig, xhr } }) => {
+  const button = requestConfig.triggeringEvent?.submitter;
+  if (!button?.matches("button[role=switch]")) return;
+  const was = button.getAttribute("aria-checked");
+  button.setAttribute("aria-checked", was === "true" ? "false" : "true");
+  xhr.addEventListener("loadend", () => {
+    const isFine = xhr.status >= 200 && xhr.status < 300 && !xhr.getResponseHeader("HX-Reswap");
+    if (!isFine && button.isConnected) button.setAttribute("aria-checked", was);
+  });
+});
+
+// --- Pieces that ask for themselves: quietly, and [data-calm] not while somebody is in them ------------------
+const isPoll = ({ elt, requestConfig }) => elt.matches('[hx-trigger^="every"]') && !requestConfig?.triggeringEvent;
+document.addEventListener("htmx:beforeRequest", (event) => {
+  const { elt } = event.detail;
+  if (isPoll(event.detail) && elt.matches("[data-calm]") && elt.contains(document.activeElement)) event.preventDefault();
+});
+
 document.addEventListener("htmx:afterSettle", () => { tendDialog(); tendToasts(); });
 document.addEventListener("htmx:beforeSwap", (event) => {
   // Logged out meanwhile: the answer is the log-in page, which belongs into the window and not into a cell.
@@ -186,10 +205,11 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   location.reload();
 });
 document.addEventListener("htmx:responseError", (event) => {
+  if (isPoll(event.detail)) return; // nobody asked for it, and it is asked again
   const status = event.detail.xhr.status;
   toast(status === 403 ? texts.denied : fill(texts.failed, { status }), "error");
 });
-document.addEventListener("htmx:sendError", () => toast(texts.unreachable, "error"));
+document.addEventListener("htmx:sendError", (event) => isPoll(event.detail) || toast(texts.unreachable, "error"));
 
 document.addEventListener("DOMContentLoaded", () => {
   $("#dialog")?.addEventListener("close", () => {
