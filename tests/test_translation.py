@@ -101,6 +101,7 @@ def pages(reader: Client) -> dict[str, str]:
     rule.channels.add(channel)
     api.make_token("CI", may_write=True, user=ada)
     version = RoutingChange.objects.filter(action="toggle").latest("pk")
+    toggles.record_destination_change(held, "edited", ["Held: API version 202609"], user=bob)
     row = Delivery.objects.filter(destination=held).first()
     assert row is not None
     arguments: dict[str, list[object]] = {
@@ -115,6 +116,7 @@ def pages(reader: Client) -> dict[str, str]:
         "create": ["meta"],
         "edit": [pixel.pk],
         "progress": [pixel.pk],
+        "meanwhile": [held.pk],
         "ids": [held.pk],
         "delete": [pixel.pk],
         "switch_off": [pixel.pk],
