@@ -62,9 +62,12 @@ def _seven_days_of(**where: Any) -> QuerySet[LedgerEntry]:
 
 
 def in_dialog(request: HttpRequest, template: str, context: dict[str, Any], status: int = 200) -> HttpResponse:
-    """The template's partial `panel` for htmx, wherever it was asked from; else the whole page."""
+    """The template's partial `panel` for htmx, wherever it was asked from; else the whole page.
+
+    A page (`is_page`) has its title in its header, and its forms and links lead to pages, not into a dialog over it.
+    """
     if not request.htmx:  # type: ignore[attr-defined]
-        return render(request, template, context, status=status)
+        return render(request, template, context | {"is_page": True}, status=status)
     response = render(request, f"{template}#panel", context, status=status)
     response["HX-Retarget"], response["HX-Reswap"] = "#dialog-body", "innerHTML"
     return response

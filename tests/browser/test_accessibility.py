@@ -15,7 +15,12 @@ pytestmark = [pytest.mark.browser, pytest.mark.pipeline]
 OpenAs = Callable[..., Page]
 
 STANDARDS = {
-    "light": {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}},
+    "light": {
+        "runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]},
+        # axe would fetch what Django's style sheets import, from a wrong address and against our policy. Only a rule
+        # that is not run, and one about media, of which there are none, would look at it.
+        "preload": False,
+    },
     # The same page in other colours: nothing else can differ.
     "dark": {"runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}},
 }
@@ -31,6 +36,9 @@ PAGES = (
     "replays/", "replays/new/?kind=missed&destination=2", "rejected/", "quality/", "trace/", "trace/?id=axe-1",
     "alerts/", "alerts/history/", "alerts/channels/add/", "alerts/rules/1/",
     "taxonomy/", "taxonomy/register/", "taxonomy/SignUp/",
+    "configure/events/2/SignUp/", "configure/events/export/", "configure/events/modes/2/",
+    "configure/events/change/?set=2:@revenue:1", "configure/events/range/?set=2,3:SignUp,LeadCaptured:1",
+    "auth/user/", "auth/user/1/change/", "auth/group/1/change/", "password_change/", "../api/docs/",
 )  # fmt: skip
 # The filter leaves a few of the matrix's thousand cells, which are all alike.
 WIDTHS = (390, 768, 1440, 2560)
@@ -82,7 +90,9 @@ def test_every_screen_is_free_of_violations_and_as_wide_as_its_window(open_as: O
         answer = page.goto(f"http://127.0.0.1:{stack.port}/admin/{path}")
         assert answer is not None
         assert answer.status == 200, path
-        assert page.locator("h1").count() == 1, path
+        if path == "../api/docs/":
+            page.locator(".reference .opblock-body pre").first.wait_for()
+        assert page.locator("h1:visible").count() == 1, path
         for scheme in STANDARDS:
             page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
             if found := violations(page, scheme):

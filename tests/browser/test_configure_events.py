@@ -117,3 +117,28 @@ def test_the_api_reference_is_rendered_from_our_own_files(open_as: OpenAs, stack
     page.get_by_role("button", name="Theme").click()
     expect(page.locator("html")).not_to_have_class(re.compile("dark-mode"))
     assert all(url.startswith((f"http://127.0.0.1:{stack.port}/", "data:", "blob:")) for url in asked), asked
+
+
+@pytest.mark.parametrize("width", [390, 768, 1024, 1280, 1440, 1920, 2560])
+def test_the_funnel_has_room_for_counts_of_seven_digits(open_as: OpenAs, width: int) -> None:
+    page = open_as(viewport={"width": width, "height": 900})
+    cut = page.evaluate("""() => [...document.querySelectorAll(".funnel li")].filter((step) => {
+      step.querySelector("b").textContent = "1\u202f234\u202f567";
+      step.querySelector(".quiet").textContent = "100 %";
+      const range = document.createRange();
+      range.selectNodeContents(step);
+      const edge = step.getBoundingClientRect().right;
+      return [...range.getClientRects()].some((box) => box.right > edge + 1);
+    }).length""")
+    assert cut == 0
+
+
+def test_the_matrix_on_paper_tells_on_from_off_and_names_its_columns(open_as: OpenAs) -> None:
+    page = open_as(viewport={"width": 1047, "height": 740}, color_scheme="dark")
+    page.emulate_media(media="print")
+    for checked, mark in (("true", "●"), ("false", "○")):
+        one = page.locator(f"#matrix tbody [role=switch][aria-checked={checked}]").first
+        assert mark in one.evaluate("(one) => getComputedStyle(one, '::before').content")
+    name = page.locator("#matrix .column-name", has_text="Microsoft Advertising")
+    assert name.evaluate("(one) => one.scrollHeight <= one.clientHeight && one.scrollWidth <= one.clientWidth")
+    assert page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "light"

@@ -58,6 +58,16 @@ def test_it_fits_a_telephone(open_as: OpenAs, delivered: Stack, scheme: str) -> 
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
+def test_charts_are_light_on_paper(open_as: OpenAs, delivered: Stack) -> None:
+    page = open_as(path=HEALTH, color_scheme="dark")
+    expect(page.locator("[data-plot] canvas")).to_have_count(3)
+    picture = "document.querySelector('[data-plot] canvas').toDataURL()"
+    on_screen = page.evaluate(picture)
+    assert page.evaluate(f"dispatchEvent(new Event('beforeprint')), {picture}") != on_screen
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    page.wait_for_function(f"old => {picture} === old", arg=on_screen)
+
+
 def test_without_javascript_the_table_tells(open_as: OpenAs, delivered: Stack) -> None:
     page = open_as(path=HEALTH, java_script_enabled=False)
     expect(page.locator(".plots")).to_be_hidden()

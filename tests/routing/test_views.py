@@ -397,6 +397,21 @@ def test_native_name_and_id_are_saved_and_emptied(marketer: Client, ads: Destina
     assert snapshot.load().rules[ads.pk].native_name("SignUp") == "CompleteRegistration"
 
 
+@pytest.mark.parametrize("path", ["{pk}/SignUp/", "export/", "modes/{pk}/", "change/?set={pk}:@revenue:1"])
+def test_a_dialog_that_is_opened_as_a_page_is_one(marketer: Client, ads: Destination, path: str) -> None:
+    address = MATRIX + path.format(pk=ads.pk)
+    page = marketer.get(address).content.decode()
+    main = page[page.index("<main") : page.index("</main>")]
+    assert main.count("<h1>") == 1
+    assert 'aria-current="page"' in main, "the way to it"
+    assert "dialog-title" not in main, "one title"
+    assert "#dialog-body" not in main, "no dialog over a page that is the same form"
+    assert "data-dialog" not in main
+    dialog = marketer.get(address, **HTMX).content.decode()  # type: ignore[arg-type]
+    assert 'id="dialog-title"' in dialog
+    assert "<h1" not in dialog
+
+
 def test_a_mapping_overwrites_only_what_its_reader_changed(marketer: Client, ads: Destination) -> None:
     toggles.apply(ads, native_names={"SignUp": "Joined"}, native_ids={"SignUp": "1234"})
     path = f"{ads.pk}/SignUp/"

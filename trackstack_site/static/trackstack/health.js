@@ -5,6 +5,7 @@
 const KEEP_SECONDS = 20;
 const HEIGHT = 170;
 const plots = new Map();
+let isPrinted = false; // paper is light, whatever the screen is
 const sync = () => uPlot.sync("health");
 
 const count = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
@@ -21,6 +22,7 @@ function figure(value, unit) {
 // Custom properties hold light-dark(…): only a real element knows what they come to.
 function colours(box) {
   const probe = document.createElement("i");
+  probe.style.colorScheme = isPrinted ? "light" : "";
   box.append(probe);
   const found = {};
   for (const name of ["line", "fill", "second", "ink", "grid"]) {
@@ -120,5 +122,6 @@ document.addEventListener("DOMContentLoaded", () => {
     waiting = setTimeout(() => { for (const [box, plot] of plots) if (box.clientWidth !== plot.width) plot.setSize({ width: box.clientWidth, height: HEIGHT }); }, 100);
   }).observe(document.getElementById("main"));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
+  for (const name of ["beforeprint", "afterprint"]) addEventListener(name, () => { isPrinted = name === "beforeprint"; drawAll(); });
   new MutationObserver(drawAll).observe(document.documentElement, { attributeFilter: ["data-theme"] });
 });

@@ -12,4 +12,18 @@
   new MutationObserver(follow).observe(root, { attributeFilter: ["data-theme", "class"] });
   system.addEventListener("change", follow);
   follow();
+
+  // Names for its selects, and a way with keys into what scrolls: it draws both again and again.
+  function name() {
+    for (const code of document.querySelectorAll(".reference pre.microlight:not([tabindex])")) code.tabIndex = 0;
+    for (const select of document.querySelectorAll(".reference select:not([aria-label])")) {
+      if (select.labels.length) continue;
+      const label = select.closest("tr")?.dataset.paramName || select.parentElement.querySelector("[class$=label]")?.textContent;
+      if (label) select.setAttribute("aria-label", label.replace(":", "").trim());
+    }
+  }
+  document.addEventListener("DOMContentLoaded", () => {
+    new MutationObserver(name).observe(document.getElementById("swagger-ui"), { childList: true, subtree: true });
+    name();
+  });
 })();
