@@ -114,6 +114,7 @@ def pages(reader: Client) -> dict[str, str]:
         "event": ["SignUp"],
         "mapping": [pixel.pk, "SignUp"],
         "create": ["meta"],
+        "meanwhile": [pixel.pk],
         "edit": [pixel.pk],
         "progress": [pixel.pk],
         "meanwhile": [held.pk],
