@@ -114,7 +114,6 @@ def pages(reader: Client) -> dict[str, str]:
         "event": ["SignUp"],
         "mapping": [pixel.pk, "SignUp"],
         "create": ["meta"],
-        "meanwhile": [pixel.pk],
         "edit": [pixel.pk],
         "progress": [pixel.pk],
         "meanwhile": [held.pk],
