@@ -25,7 +25,7 @@ MAKE = (
 
 @pytest.fixture
 def hook(stack: Stack) -> Iterator[int]:
-    """A destination that takes nothing, so that nothing waits for it."""
+    """A destination that takes nothing, so that nothing waits for it. Asked for before pages, it outlives them."""
     yield int(stack.manage("shell", "-v0", "-c", MAKE).split()[-1])
     code = (
         "from destinations.models import Destination; from destinations import changes;"
@@ -38,7 +38,7 @@ def focused(page: Page) -> str:
     return str(page.evaluate("document.activeElement.id"))
 
 
-def test_a_switch_answers_at_once_and_colleagues_are_told(open_as: OpenAs, hook: int) -> None:
+def test_a_switch_answers_at_once_and_colleagues_are_told(hook: int, open_as: OpenAs) -> None:
     page = open_as("marketer", LIST)
     other = open_as("engineer", f"{LIST}{hook}/")
     switch = page.get_by_role("switch", name=f"{NAME} takes events")
@@ -77,7 +77,7 @@ def test_a_switch_goes_back_when_the_server_cannot_be_reached(
     context.close()
 
 
-def test_an_open_list_follows_what_a_colleague_does(open_as: OpenAs, hook: int) -> None:
+def test_an_open_list_follows_what_a_colleague_does(hook: int, open_as: OpenAs) -> None:
     page, other = open_as("viewer", LIST), open_as("marketer", f"{LIST}{hook}/")
     row = page.locator(f"#destination-{hook}")
     expect(row).to_contain_text("Off")
@@ -90,7 +90,7 @@ def test_an_open_list_follows_what_a_colleague_does(open_as: OpenAs, hook: int) 
     assert focused(page) == f"name-{hook}"
 
 
-def test_the_steps_keep_the_focus(open_as: OpenAs, hook: int) -> None:
+def test_the_steps_keep_the_focus(hook: int, open_as: OpenAs) -> None:
     page = open_as("engineer", f"{LIST}{hook}/")
     check = page.locator("#golive-check")
     check.press("Enter")
