@@ -20,6 +20,7 @@ from events import lookup
 from events.forms import OneSource
 from events.models import Source
 from trackstack_site.moment_field import MomentField
+from trackstack_site.overtaken import SparesOthers
 from trackstack_site.wording import NameCheckboxes, NameSelect
 
 PREFIX = "field_"
@@ -43,7 +44,7 @@ class Start(TextChoices):
     NOW = "now", _("Send from now on")
 
 
-class DestinationForm(forms.Form):
+class DestinationForm(SparesOthers, forms.Form):
     """Name, sandbox and sources, and one form field for each of the platform's fields.
 
     Secrets are write-only: never rendered back, kept when left empty. `config()` is what to store.
@@ -115,13 +116,9 @@ class DestinationForm(forms.Form):
                 self.fields[CLEAR + field.name] = forms.BooleanField(
                     label=gettext("Remove the stored %(field)s") % {"field": str(field.label).lower()}, required=False
                 )
-
         if destination is not None:
-            secret = {PREFIX + name for name in platform.secret_names}
-            plain = ("name", "is_sandbox", "credentials_end", *(PREFIX + field.name for field in platform.fields))
-            self.compared = [name for name in plain if name not in secret]
-            for name in self.compared:
-                self.fields[name].show_hidden_initial = True
+            plain = [PREFIX + field.name for field in platform.fields if not field.secret]
+            self.show_what_was_shown(["name", "is_sandbox", "credentials_end", *plain])
 
     def layout(self) -> Layout:
         return laid_out(self, self.platform.fields, self.stored, (PREFIX, CLEAR))
@@ -139,43 +136,23 @@ class DestinationForm(forms.Form):
         data = super().clean() or self.cleaned_data
         if data.get("source_choice") == SourceChoice.CHOSEN and not data.get("sources"):
             self.add_error("sources", gettext("Choose at least one, or take every source."))
-        overtaken = self._keep_what_was_not_changed() if self.destination is not None else {}
+        if self.destination is not None and "source_choice" in data and "sources" in data:
+            self._spare_sources(data)
         for name, sentence in self.platform.problems(self.config()).items():
             if PREFIX + name not in self.errors:
                 self.add_error(PREFIX + name, sentence)
-        for name, value in overtaken.items():
-            words = {"value": value or gettext("empty")}
-            self.add_error(name, gettext("Somebody made it “%(value)s” meanwhile. Save again to replace that.") % words)
         return data
 
-    def _keep_what_was_not_changed(self) -> dict[str, str]:
-        """Put what is stored now in place of what its reader left as it was shown. Returns the fields that both they
-        and somebody else changed, with what they are now."""
-        overtaken: dict[str, str] = {}
-        posted = self.data.copy()
-        for name in self.compared:
-            if name not in self.cleaned_data:
-                continue  # it has an error of its own
-            now = self.get_initial_for_field(self.fields[name], name)
-            shown = _plain(posted.get(self.add_initial_prefix(name), now))
-            entered = _plain(self.cleaned_data[name])
-            if entered == shown:
-                self.cleaned_data[name] = now
-            elif _plain(now) not in (shown, entered):
-                posted[self.add_initial_prefix(name)] = now
-                overtaken[name] = str(dict(getattr(self.fields[name], "choices", ())).get(now, now))
-        if "source_choice" in self.cleaned_data and "sources" in self.cleaned_data:
-            now = self.initial["shown_sources"]
-            shown, entered = posted.get("shown_sources", now), _sources_text(self.chosen_sources())
-            if entered == shown:
-                self.cleaned_data |= {name: self.initial[name] for name in ("source_choice", "sources")}
-            elif now not in (shown, entered):
-                posted["shown_sources"] = now
-                is_every = self.initial["source_choice"] == SourceChoice.ALL
-                names = ", ".join(source.name for source in self.initial["sources"])
-                overtaken["source_choice"] = gettext("every source") if is_every else names
-        self.data = posted  # what is shown now is what the next answer is decided on
-        return overtaken
+    def _spare_sources(self, data: dict[str, Any]) -> None:
+        """As other fields are spared: two fields are one choice here."""
+        now = self.initial["shown_sources"]
+        shown, entered = self.data.get("shown_sources", now), _sources_text(self.chosen_sources())
+        if entered == shown:
+            data |= {name: self.initial[name] for name in ("source_choice", "sources")}
+        elif now not in (shown, entered):
+            is_every = self.initial["source_choice"] == SourceChoice.ALL
+            names = ", ".join(source.name for source in self.initial["sources"])
+            self.tell("source_choice", gettext("every source") if is_every else names, {"shown_sources": now})
 
     def config(self) -> dict[str, str]:
         """The platform's values as they are to be: what was entered, and of the secrets left empty what is stored."""
@@ -196,11 +173,6 @@ class DestinationForm(forms.Form):
         if self.cleaned_data["source_choice"] == SourceChoice.ALL:
             return None
         return list(self.cleaned_data["sources"])
-
-
-def _plain(value: Any) -> str:
-    """A value as text, the same whether it is stored, shown or entered."""
-    return "" if value is None else str(value).replace("\r\n", "\n").strip()
 
 
 def _sources_text(sources: list[Source] | None) -> str:

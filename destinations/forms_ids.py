@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 
 from destinations import native_ids
 from destinations.models import Destination
+from routing import native_names
 from routing.drafts import Wanted
 from trackstack_site.overtaken import SparesOthers
 
@@ -72,14 +73,15 @@ class IdsForm(SparesOthers, forms.Form):
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or self.cleaned_data
-        shape = self.platform.native_id
         for event in self.stored:
-            value = data.get(PREFIX + event, "")
-            if self.is_name and not value.isprintable():
-                self.add_error(PREFIX + event, _("Printable characters only."))
-            elif not self.is_name and shape is not None and (sentence := native_ids.problem_of(shape, value)):
+            if sentence := self._problem_of(data.get(PREFIX + event, "")):
                 self.add_error(PREFIX + event, sentence)
         return data
+
+    def _problem_of(self, value: str) -> str:
+        if self.is_name or self.platform.native_id is None:
+            return native_names.problem_of(value)
+        return native_ids.problem_of(self.platform.native_id, value)
 
     def changed(self) -> dict[str, str]:
         """Event → value as it is to be, of those that differ from what the page showed.

@@ -115,6 +115,9 @@ class MappingForm(SparesOthers, forms.Form):
             native_id.help_text = shape.help
             native_id.widget.attrs.update(placeholder=_("not set"), autocomplete="off", spellcheck="false")
             native_ids.watch(native_id, platform, "native_id", "id_native_id")
+            if default and shape.required and not self.initial.get("native_id"):
+                # What is missing is what somebody comes for.
+                native_id.widget.attrs["autofocus"] = name.widget.attrs.pop("autofocus")
         self.show_what_was_shown()
 
     def clean_native_name(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django import forms
@@ -19,10 +20,10 @@ class SparesOthers(forms.BaseForm):
     touched: dict[str, Any]
     """After cleaning: the fields that the reader changed."""
 
-    def show_what_was_shown(self) -> None:
-        """Call it when the fields are there."""
-        for field in self.fields.values():
-            field.show_hidden_initial = True
+    def show_what_was_shown(self, names: Iterable[str] | None = None) -> None:
+        """Call it when the fields are there. names: of these only, for a secret is never shown."""
+        for name in self.fields if names is None else names:
+            self.fields[name].show_hidden_initial = True
 
     def clean(self) -> dict[str, Any]:
         super().clean()
@@ -33,21 +34,24 @@ class SparesOthers(forms.BaseForm):
             shown = self._normal(self.data.get(self.add_initial_prefix(name), now[name]))
             entered = self._text(name, self.cleaned_data[name])
             if entered == shown:
-                if instance is not None and entered != now[name]:
-                    self.cleaned_data[name] = getattr(instance, name)
+                if entered != now[name]:
+                    stored = self.get_initial_for_field(self.fields[name], name)
+                    self.cleaned_data[name] = stored if instance is None else getattr(instance, name)
                 continue
             self.touched[name] = self.cleaned_data[name]
             if now[name] not in (shown, entered):
-                self._tell(name, now[name])
+                label = dict(getattr(self.fields[name], "choices", ())).get(now[name], now[name])
+                self.tell(name, label, {self.add_initial_prefix(name): now[name]})
         return self.cleaned_data
 
-    def _tell(self, name: str, now: str) -> None:
-        values = {"value": now or _("empty")}
-        self.touched.pop(name)
-        self.add_error(name, _("Somebody made it “%(value)s” meanwhile. Save again to replace that.") % values)
-        # What is shown now is what the next answer is decided on.
+    def tell(self, name: str, value: Any, shown: Mapping[str, str]) -> None:
+        """Somebody else made a field `value` meanwhile; `shown`, as posted, is what the next answer is decided on."""
+        self.touched.pop(name, None)
+        sentence = _("Somebody made it “%(value)s” meanwhile. Save again to replace that.")
+        self.add_error(name, sentence % {"value": value or _("empty")})
         self.data = self.data.copy()  # type: ignore[union-attr]
-        self.data[self.add_initial_prefix(name)] = now  # type: ignore[index]
+        for key, text in shown.items():
+            self.data[key] = text  # type: ignore[index]
 
     def _text(self, name: str, value: Any) -> str:
         """As a hidden field posts it."""
