@@ -114,7 +114,9 @@ class X(base.Platform):
     native_id = NativeId(
         label=_("Event ID"),
         pattern=r"tw-[a-z0-9]+-[a-z0-9]+|[a-z0-9]{4,12}",
-        help=_("Events Manager → the event → ID, such as tw-o8z6j-o87ne or o87ne; an event of the pixel entered above"),
+        help=_(
+            "Events Manager → the event → ID, such as tw-o8z6j-o87ne or o87ne; an event of this destination's pixel"
+        ),
         example="tw-o8z6j-o87ne",
     )
     docs_url = "https://docs.x.com/x-ads-api/measurement/web-conversions"
